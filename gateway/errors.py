@@ -1,0 +1,189 @@
+"""
+Every error the gateway can answer with, named by whose fault it is.
+
+GatewayError
+├── ClientFault                 the request is wrong: never retried, never another target
+│   ├── InvalidRequest          400, and 405, 408, 413, 415 by `status`
+│   │   └── Untranslatable      400: this target's API cannot say it; another target's may
+│   ├── Unauthenticated         401
+│   ├── ModelNotFound           404
+│   └── RateLimited             429
+├── GatewayFault                ours
+│   ├── InternalError           500
+│   └── Unavailable             503
+├── UpstreamFault               the upstream's; `retryable` says whether the same target may be asked again
+│   ├── UpstreamRejected        its 400, 404, 409, 413, 422 ...: mirrored
+│   ├── UpstreamLimited         429
+│   ├── UpstreamCredentials     502: it refused OUR key (401, 402, 403)
+│   ├── UpstreamFailed          502 or 503: it failed, broke off or spoke nonsense
+│   └── UpstreamTimeout         504
+└── ClientGone                  499: the client left; for the log alone
+
+The envelope is the same for all: {"error": {"message", "type", "param", "code"}}.
+"""
+
+from typing import Any
+
+
+class GatewayError(Exception):
+    """
+    An answer that is an error: `status` and the four members of OpenAI's error object.
+
+    `retry_after` is in seconds. `retryable`: the same target may be asked again. `moves_on`: another
+    target could cure it.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    param: str | None = None
+    retry_after: float | None = None
+    retryable = False
+    moves_on = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status or self.status
+        self.type = type or self.type
+        self.code = code or self.code
+        self.param = param or self.param
+        self.retry_after = retry_after if retry_after is not None else self.retry_after
+
+    def envelope(self) -> dict[str, Any]:
+        """The body of the answer."""
+        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": said}
+
+
+class ClientFault(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidRequest(ClientFault):
+    """The request is wrong; `param` is the path of the field, such as `messages[1].role`."""
+
+
+class Untranslatable(InvalidRequest):
+    """What the client said, the API of this target has no way to say; `param` is the field's path."""
+
+    code = "unsupported_parameter"
+    moves_on = True
+
+
+class Unauthenticated(ClientFault):
+    status = 401
+    code = "invalid_api_key"
+
+
+class ModelNotFound(ClientFault):
+    status = 404
+    code = "model_not_found"
+    param = "model"
+
+
+class RateLimited(ClientFault):
+    """A limit of ours is reached; `type` is `requests` or `tokens`, whichever ran out."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+
+class GatewayFault(GatewayError):
+    pass
+
+
+class InternalError(GatewayFault):
+    code = "internal_error"
+
+
+class Unavailable(GatewayFault):
+    status = 503
+    code = "unavailable"
+    retry_after = 1.0
+
+
+class UpstreamFault(GatewayError):
+    """`upstream_status` is what the upstream answered, or a word (`reset`, `timeout`) where it answered nothing."""
+
+    status = 502
+    code = "upstream_error"
+    moves_on = True
+
+    def __init__(self, message: str, *, upstream_status: int | str | None = None, **members: Any) -> None:
+        super().__init__(message, **members)
+        self.upstream_status = upstream_status or self.status
+
+
+class UpstreamRejected(UpstreamFault):
+    """The upstream says that the request is wrong: mirrored with its status, and no other target would cure it."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = None
+    moves_on = False
+
+
+class UpstreamLimited(UpstreamFault):
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+    retryable = True
+
+
+class UpstreamCredentials(UpstreamFault):
+    code = "upstream_credentials"
+
+
+class UpstreamFailed(UpstreamFault):
+    retryable = True
+
+
+class UpstreamTimeout(UpstreamFault):
+    status = 504
+    code = "upstream_timeout"
+    retryable = True
+
+
+class ClientGone(GatewayError):
+    status = 499
+
+
+def upstream_fault(
+    status: int,
+    message: str,
+    *,
+    type: str | None = None,
+    code: Any = None,
+    param: Any = None,
+    retry_after: float | None = None,
+) -> UpstreamFault:
+    """The error for an upstream's error `status` and what it said; `code` and `param` as they stood in its body."""
+    code = code if isinstance(code, str) and code else None
+    param = param if isinstance(param, str) and param else None
+    if status in (401, 402, 403):
+        return UpstreamCredentials(message, upstream_status=status)
+    if status == 429:
+        limited = {"type": type if type in ("tokens", "insufficient_quota") else None, "code": code}
+        return UpstreamLimited(message, upstream_status=status, retry_after=retry_after, **limited)
+    if status == 504:
+        return UpstreamTimeout(message, upstream_status=status)
+    if status in (503, 529):
+        busy = {"status": 503, "code": "overloaded", "retry_after": retry_after or 1.0}
+        return UpstreamFailed(message, upstream_status=status, **busy)
+    if not 400 <= status < 500:
+        return UpstreamFailed(message, upstream_status=status)
+    fault = UpstreamRejected(message, upstream_status=status, status=status, code=code, param=param)
+    fault.retryable = fault.moves_on = status in (408, 409, 425)
+    return fault
