@@ -118,7 +118,7 @@ class UpstreamFault(GatewayError):
     """`upstream_status` is what the upstream answered, or a word (`reset`, `timeout`) where it answered nothing."""
 
     status = 502
-    code = "upstream_error"
+    code: str | None = "upstream_error"
     moves_on = True
 
     def __init__(self, message: str, *, upstream_status: int | str | None = None, **members: Any) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from gateway.adapters import anthropic, openai
+from gateway.adapters.anthropic import ADAPTER as ANTHROPIC
 from gateway.adapters.contract import Adapter
+from gateway.adapters.openai import ADAPTER as OPENAI
 
-ADAPTERS: Mapping[str, Adapter] = {"anthropic": anthropic.ADAPTER, "openai": openai.ADAPTER}
+ADAPTERS: Mapping[str, Adapter] = {"anthropic": ANTHROPIC, "openai": OPENAI}

@@ -6,9 +6,12 @@ No I/O, no Flask, no clock, no environment: what an adapter needs to know comes 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any
 
+from gateway.events import PAUSE, Event, Pause
 from gateway.providers import Vendor
+
+__all__ = ["PAUSE", "Adapter", "Ask", "Chat", "Chunk", "Completion", "Event", "Json", "Pause", "VendorRequest"]
 
 Json = dict[str, Any]
 Chat = dict[str, Any]
@@ -17,24 +20,6 @@ Completion = dict[str, Any]
 """An OpenAI chat completion (`object: "chat.completion"`)."""
 Chunk = dict[str, Any]
 """An OpenAI chat completion chunk."""
-
-
-class Event(NamedTuple):
-    """One event of a vendor's stream. `name` is the SSE event's name, "" where there is none."""
-
-    name: str
-    data: bytes
-
-
-class Pause:
-    """
-    Stands in a stream of blocks, events or chunks where what has arrived is used up, or nothing came for a while.
-
-    Whoever translates a stream passes it on as it comes.
-    """
-
-
-PAUSE: Final = Pause()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +66,6 @@ class Adapter:
     Raises UpstreamFault for an error event; ends early, without a finish_reason, when the events do."""
     error: Callable[[int, Json], Json]
     """Of an error body: {"message"} and, where the vendor says so, "type", "param", "code", "retry_after" (seconds)."""
+    embeddings: Callable[[Ask], VendorRequest] | None = None
+    """The vendor request for an OpenAI embeddings request; its answer is passed on. None: the dialect has none."""
     models_path: str = "/models"

@@ -1,0 +1,77 @@
+"""The application factory."""
+
+import re
+import secrets
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from gateway.directory import Directory
+from gateway.keys import Keys
+from gateway.limits import TargetLimits
+from gateway.router import Router, sleep
+from gateway.settings import Settings, in_force
+from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
+from gateway.web import chat, docs, errors, health, log, models, ratelimit
+from gateway.web.body import Deadlines
+from gateway.web.respond import EXPOSED
+from gateway.web.rooms import NAME, Rooms
+
+WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The gateway as a WSGI application. Raises ConfigurationError."""
+    settings = settings or in_force()
+    log.configure(settings)
+    app = Flask("gateway", static_folder=None)
+    app.extensions[NAME] = furnished(settings)
+    for module in (chat, models, health, docs):
+        app.register_blueprint(module.blueprint)
+    app.register_blueprint(docs.page)
+    name_requests(app)
+    log.init_app(app)
+    ratelimit.init_app(app, settings)
+    errors.init_app(app)
+    CORS(app, origins=list(settings.cors_origins), expose_headers=list(EXPOSED), max_age=86400)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    for warning in settings.warnings:
+        structlog.get_logger().warning("configuration", said=warning)
+    return app
+
+
+def furnished(settings: Settings) -> Rooms:
+    """The rooms that these settings make."""
+    pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
+    http = WatchingAdapter(pool)
+    limits = TargetLimits(settings.redis_url)
+    router = Router(
+        Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)}),
+        attempts=settings.retry_max_attempts,
+        timeout=settings.request_timeout,
+        admit=limits.admit,
+        spent=limits.spent,
+    )
+    directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
+    return Rooms(settings, Keys(settings.keys), directory, router, Deadlines())
+
+
+def name_requests(app: Flask) -> None:
+    """Every request has an id, the client's own where it is well-formed, and every response says it."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("x-request-id", "")
+        g.began = time.monotonic()
+        g.request_id = given if WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["x-request-id"] = g.request_id
+        ratelimit.add_headers(response)
+        return response

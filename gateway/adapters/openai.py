@@ -1,0 +1,89 @@
+"""
+OpenAI's dialect and its look-alikes: nearly an identity, with each vendor's quirks made into one contract.
+
+https://platform.openai.com/docs/api-reference/chat. What passes through unharmed is not rebuilt: unknown fields stay,
+at every depth, in both directions.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from gateway.adapters.contract import Adapter, Ask, Chat, Json, VendorRequest
+from gateway.adapters.openai_answer import completion, error
+from gateway.adapters.openai_stream import chunks
+from gateway.framing import sse
+from gateway.providers import Vendor
+
+OF_MESSAGES = "messages[]."
+
+
+def credentials(key: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def request(ask: Ask) -> VendorRequest:
+    body, dropped = _parameters(ask)
+    messages, refused = ask.chat["messages"], _refused_of_messages(ask.vendor)
+    body["messages"] = [_message(message, ask.vendor, refused) for message in messages]
+    dropped += [
+        f"messages[{n}].{name}"
+        for n, message in enumerate(messages)
+        for name in refused
+        if message.get(name) is not None
+    ]
+    if ask.chat.get("stream") and ask.vendor.stream_usage:
+        body["stream_options"] = {**(ask.chat.get("stream_options") or {}), "include_usage": True}
+    return VendorRequest("/chat/completions", body, dropped=tuple(dropped))
+
+
+def embeddings(ask: Ask) -> VendorRequest:
+    return VendorRequest("/embeddings", {**ask.chat, "model": ask.model})
+
+
+def _parameters(ask: Ask) -> tuple[Json, list[str]]:
+    """The top-level fields under the vendor's names, and those that it refuses."""
+    names = {theirs: ours for model, theirs, ours in ask.vendor.renames if fnmatchcase(ask.model, model)}
+    refused = {name for name in ask.chat if name in ask.vendor.refuses}
+    twice = {name for name in ask.chat if names.get(name, name) != name and names[name] in ask.chat}
+    gone = refused | twice
+    body = {names.get(name, name): value for name, value in ask.chat.items() if name not in gone}
+    dropped = [name for name in ask.chat if name in gone and ask.chat[name] is not None]
+    if not ask.vendor.stream_usage:
+        options = body.pop("stream_options", None) or {}  # the wish for usage is fulfilled all the same
+        dropped += [f"stream_options.{name}" for name in options if name != "include_usage"]
+    return {**body, "model": ask.model}, dropped
+
+
+def _refused_of_messages(vendor: Vendor) -> frozenset[str]:
+    """The fields of messages that the vendor refuses: among them ours, which come back in a client's history."""
+    ours = {
+        None: {"reasoning_content", "thinking_blocks"},
+        "reasoning_content": set[str](),
+    }.get(vendor.thoughts, {"thinking_blocks"})
+    listed = {name.removeprefix(OF_MESSAGES) for name in vendor.refuses if name.startswith(OF_MESSAGES)}
+    return frozenset(ours | listed)
+
+
+def _message(message: Chat, vendor: Vendor, refused: frozenset[str]) -> Chat:
+    """A message as the vendor takes it; the same one where nothing differs."""
+    changed: Json = {}
+    if message["role"] == "developer" and not vendor.developer:
+        changed["role"] = "system"
+    thoughts = message.get("reasoning_content")
+    if thoughts is not None and vendor.thoughts not in (None, "reasoning_content"):
+        changed[vendor.thoughts] = thoughts
+        refused |= {"reasoning_content"}
+    if not changed and refused.isdisjoint(message):
+        return message
+    return {**{name: value for name, value in message.items() if name not in refused}, **changed}
+
+
+ADAPTER = Adapter(
+    credentials=credentials,
+    request=request,
+    embeddings=embeddings,
+    events=sse,
+    completion=completion,
+    chunks=chunks,
+    error=error,
+)

@@ -1,0 +1,73 @@
+"""One client's request on its way: what it asks, what became of it, and what has to be closed when it is over."""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.adapters.contract import Ask, Chat, Json
+from gateway.errors import ClientGone, GatewayError, UpstreamFault
+from gateway.providers import Target
+from gateway.transport.watch import Watch
+
+SHORTEST_KEY = 8
+"""Characters below which a key is a placeholder, and masking it would only maul words."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """`created` in unix seconds, `first_content` by `time.monotonic()`. `outcome` stays "abandoned" unless the end is reached."""
+
+    id: str
+    chat: Chat
+    targets: tuple[Target, ...]
+    created: int
+    watch: Watch = field(default_factory=Watch)
+    strict: bool = False
+
+    answered: Target | None = None
+    model: str | None = None
+    attempts: list[str] = field(default_factory=list)
+    dropped: tuple[str, ...] = ()
+    usage: Mapping[str, Any] | None = None
+    first_content: float | None = None
+    outcome: str = "abandoned"
+    error: GatewayError | None = None
+    fault: Exception | None = None
+    cleanup: ExitStack = field(default_factory=ExitStack)
+
+    def ask(self, target: Target) -> Ask:
+        """The same request, of one target."""
+        return Ask(self.chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
+
+    def failed(self, target: Target, error: GatewayError) -> None:
+        """Write a failed attempt into the trail, such as `anthropic:529`; our key must not be in any message."""
+        if isinstance(error, UpstreamFault):
+            self.attempts.append(f"{target.provider.name}:{error.upstream_status}")
+        key = target.provider.key or ""
+        if len(key) >= SHORTEST_KEY:
+            error.message = error.message.replace(key, "***")
+
+    def answered_by(self, target: Target, answer: Json) -> None:
+        """The first content, or the whole answer, is there."""
+        self.attempts.append(f"{target.provider.name}:200")
+        self.answered, self.model, self.first_content = target, answer.get("model"), time.monotonic()
+
+    def tokens(self) -> int:
+        return int((self.usage or {}).get("total_tokens") or 0)
+
+    def finish(self, error: GatewayError | None = None) -> None:
+        """The end is reached, with an answer or with an error; a client that left has not reached it."""
+        if isinstance(error, ClientGone):
+            return
+        self.outcome, self.error = ("failed", error) if error else ("completed", None)
+
+    def trail(self) -> dict[str, str]:
+        """What the gateway did, by header name without its `x-gateway-`."""
+        told = {"attempts": ",".join(self.attempts)}
+        if self.answered:
+            told |= {"provider": self.answered.provider.name, "model": self.answered.model}
+        if self.dropped:
+            told["dropped-params"] = ", ".join(self.dropped)
+        return told

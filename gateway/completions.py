@@ -1,0 +1,130 @@
+"""The straight line from a validated request to an answer: a completion, or the frames of a stream."""
+
+import math
+import time
+from collections.abc import Iterator
+from itertools import chain
+
+from gateway import tokens
+from gateway.adapters.contract import Chunk, Completion, Json, Pause
+from gateway.call import Call
+from gateway.errors import GatewayError, InternalError
+from gateway.jsontext import dumps
+from gateway.router import Router
+
+FIRST_CONTENT = 10.0
+"""Seconds in which a failure is still an HTTP status; then the stream begins with pings."""
+PING_EVERY = 10.0
+PING = b": ping\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def complete(router: Router, call: Call) -> Completion:
+    """The whole answer. Raises GatewayError."""
+    completion = router.completion(call)
+    if "usage" not in completion:
+        said = tokens.texts([choice["message"] for choice in completion["choices"]])
+        completion = {**completion, "usage": _estimate(call, sum(map(tokens.count, said)))}
+    call.usage = completion["usage"]
+    call.finish()
+    return completion
+
+
+def embed(router: Router, call: Call) -> Json:
+    """The answer to an embeddings request. Raises GatewayError."""
+    answer = router.embeddings(call)
+    call.finish()
+    return answer
+
+
+def stream(router: Router, call: Call) -> Iterator[bytes]:
+    """Server-sent events. The first content is waited for here, so that an early failure raises its GatewayError."""
+    call.watch.wake = time.monotonic() + FIRST_CONTENT
+    chunks = router.chunks(call)
+    first: list[Chunk | Pause] = []
+    for item in chunks:
+        if not isinstance(item, Pause):
+            first = [item]
+            break
+        if time.monotonic() >= call.watch.wake:
+            break
+    return _frames(call, chain(first, chunks))
+
+
+def _frames(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[bytes]:
+    """What the client is sent: all that has arrived at once; a ping after a silence; the end, or an error frame."""
+    late = call.answered is None
+    told = _told(call, chunks)
+    frames: list[bytes] = [PING] if late else []
+    sent = time.monotonic() - (PING_EVERY if late else 0)
+    try:
+        for item in _signed(call, told) if late else told:
+            if not isinstance(item, Pause):
+                frames.append(b"data: %b\n\n" % dumps(item))
+                continue
+            if not frames and time.monotonic() - sent >= PING_EVERY:
+                frames.append(PING)
+            if frames:
+                yield b"".join(frames)
+                frames, sent = [], time.monotonic()
+            call.watch.wake = sent + PING_EVERY
+        frames.append(DONE)
+        call.finish()
+    except GatewayError as error:
+        frames.append(_error(call, error))
+    except Exception as error:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
+        call.fault = error
+        frames.append(_error(call, InternalError("The gateway failed.")))
+    yield b"".join(frames)
+
+
+def _error(call: Call, error: GatewayError) -> bytes:
+    call.finish(error)
+    return b"data: %b\n\n" % dumps(error.envelope())
+
+
+def _told(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:
+    """The chunks as the client asked for them: with usage at the end, or without any."""
+    wanted = bool((call.chat.get("stream_options") or {}).get("include_usage"))
+    size, last = 0, None
+    for chunk in chunks:
+        if isinstance(chunk, Pause):
+            yield chunk
+        elif not chunk["choices"] and chunk.get("usage"):
+            call.usage, last = chunk["usage"], chunk
+        else:
+            size += _length(chunk)
+            last = last or {**chunk, "choices": []}
+            yield {**chunk, "usage": None} if wanted else chunk
+    if call.usage is None:
+        call.usage = _estimate(call, math.ceil(size / tokens.BYTES_A_TOKEN))
+    if wanted and last:
+        yield {**last, "usage": call.usage}
+
+
+def _length(chunk: Chunk) -> int:
+    """About how many bytes of text a chunk has."""
+    return sum(
+        len(choice["delta"].get("content") or "") or len(str(choice["delta"])) // 4 for choice in chunk["choices"]
+    )
+
+
+def _signed(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:
+    """For a stream that began before anybody had answered: its last chunk says what the headers could not."""
+    held: Chunk | None = None
+    for chunk in chunks:
+        if isinstance(chunk, Pause):
+            yield chunk
+            continue
+        if held:
+            yield held
+        ends = not chunk["choices"] or any(choice.get("finish_reason") for choice in chunk["choices"])
+        held = chunk if ends else None
+        if not ends:
+            yield chunk
+    if held:
+        yield {**held, "gateway": call.trail()}
+
+
+def _estimate(call: Call, completion: int) -> Json:
+    return tokens.usage(tokens.of_prompt(call.chat), completion)

@@ -1,0 +1,247 @@
+"""The YAML file that GATEWAY_CONFIG names, in the shape of LiteLLM's config.yaml; docs/configuration.md has its keys."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from gateway.directory import addressed
+from gateway.providers import GENERIC, Provider, Target, Vendor, bare_base
+from gateway.values import Reader, Reading, number, one_of, pattern, secret, switch, text, web_url, whole
+
+FROM_ENVIRONMENT = "os.environ/"
+IN_ORDER = "simple-shuffle"
+OTHER_STRATEGIES = (
+    "least-busy",
+    "latency-based-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+    "cost-based-routing",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What the file says: targets by model name, other names for models, and settings by their field in Settings."""
+
+    models: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    master_key: str | None = field(default=None, repr=False)
+    scalars: Mapping[str, Any] = field(default_factory=dict)
+
+
+def attempts(written: Any) -> int:
+    return int(whole(0)(written)) + 1
+
+
+def refusing(written: Any) -> bool:
+    return not switch(written)
+
+
+def aliases(written: Any) -> dict[str, str]:
+    """LiteLLM writes a model's name, or {model, hidden}."""
+    match written:
+        case dict():
+            meant = {name: to.get("model") if isinstance(to, dict) else to for name, to in written.items()}
+            return {pattern(name): text(to) for name, to in meant.items()}
+    raise ValueError("must be names and the models that they stand for")
+
+
+ENTRY = ("model_name", "litellm_params", "model_info")
+PARAMS: Mapping[str, Reader] = {
+    "model": pattern,
+    "api_base": web_url,
+    "api_key": secret,
+    "timeout": number(0, open=True),
+    "rpm": whole(1),
+    "tpm": whole(1),
+    "weight": number(0),
+}
+SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
+    "router_settings": {
+        "num_retries": ("retry_max_attempts", attempts),
+        "timeout": ("request_timeout", number(0, open=True)),
+        "routing_strategy": ("routing_strategy", one_of(IN_ORDER, *OTHER_STRATEGIES)),
+        "model_group_alias": ("aliases", aliases),
+    },
+    "litellm_settings": {
+        "num_retries": ("retry_max_attempts", attempts),
+        "request_timeout": ("request_timeout", number(0, open=True)),
+        "drop_params": ("strict", refusing),
+    },
+    "general_settings": {"master_key": ("master_key", secret)},
+}
+"""Section, key, and what it sets; of two keys that set the same, the first one here wins."""
+
+
+def known_keys() -> set[str]:
+    """Every key that means something here, as docs/configuration.md writes it."""
+    entry = {f"model_list[].{key}" for key in ENTRY if key != "litellm_params"}
+    params = {f"model_list[].litellm_params.{key}" for key in PARAMS}
+    return entry | params | {f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys}
+
+
+def read(name: str, written: str, environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading) -> File:
+    """
+    The file called `name` with the text `written`; its faults and warnings go to `reading`.
+
+    `usual`: every vendor with the base URL and key that the environment has for it.
+    """
+    tree = reading.value(name, _tree, written, {})
+    listed = _list(tree.get("model_list"), f"{name}: model_list", reading)
+    sections = {section: _mapping(tree.get(section), f"{name}: {section}", reading) for section in SECTIONS}
+    settings = _settings(name, sections, environ, reading)
+    reading.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections, settings))
+    return File(
+        models=_models(name, listed, environ, usual, reading),
+        aliases=settings.pop("aliases", {}),
+        master_key=settings.pop("master_key", None),
+        scalars={key: value for key, value in settings.items() if key != "routing_strategy"},
+    )
+
+
+def _tree(written: str) -> Any:
+    try:
+        tree = yaml.safe_load(written)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = re.sub(r"'[^']*'|\"[^\"]*\"", "...", error.problem or "")  # it quotes the file, which holds keys
+        raise ValueError(f"{where}is not YAML: {problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise ValueError("is not YAML") from None
+    if tree is not None and not isinstance(tree, dict):
+        raise ValueError("must be a mapping with model_list, router_settings, ...")
+    return tree or {}
+
+
+def _mapping(written: Any, path: str, reading: Reading) -> Mapping[str, Any]:
+    if written is not None and not isinstance(written, dict):
+        reading.faults.append(f"{path}: must be a mapping")
+    return written if isinstance(written, dict) else {}
+
+
+def _list(written: Any, path: str, reading: Reading) -> list[Any]:
+    if written is not None and not isinstance(written, list):
+        reading.faults.append(f"{path}: must be a list")
+    return written if isinstance(written, list) else []
+
+
+def _said(written: Any) -> bool:
+    return written is not None and written != ""
+
+
+def _resolved(reader: Reader, environ: Mapping[str, str]) -> Reader:
+    """`reader` for a value that may say `os.environ/NAME`."""
+
+    def resolve(written: Any) -> Any:
+        if not isinstance(written, str) or not written.startswith(FROM_ENVIRONMENT):
+            return reader(written)
+        name = written.removeprefix(FROM_ENVIRONMENT)
+        if not environ.get(name, "").strip():
+            raise ValueError(f"{name} is not set in the environment")
+        return reader(environ[name].strip())
+
+    return resolve
+
+
+def _settings(
+    name: str, sections: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], reading: Reading
+) -> dict[str, Any]:
+    found = [
+        (field, reading.value(f"{name}: {section}.{key}", _resolved(reader, environ), sections[section][key]))
+        for section, keys in SECTIONS.items()
+        for key, (field, reader) in keys.items()
+        if _said(sections[section].get(key))
+    ]
+    return {field: value for field, value in reversed(found) if value is not None}
+
+
+def _models(
+    name: str, listed: list[Any], environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading
+) -> dict[str, tuple[Target, ...]]:
+    entries = [
+        entry
+        for index, written in enumerate(listed)
+        for entry in _entry(f"{name}: model_list[{index}]", written, environ, usual, reading)
+    ]
+    return {named: tuple(target for other, target in entries if other == named) for named, _ in entries}
+
+
+def _entry(
+    path: str, written: Any, environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading
+) -> Iterator[tuple[str, Target]]:
+    """The name and the target of one entry of model_list; nothing where it has a fault, or adds nothing."""
+    before = len(reading.faults)
+    entry = _mapping(written if written is not None else "", path, reading)
+    if len(reading.faults) > before:
+        return
+    params = _mapping(entry.get("litellm_params"), f"{path}.litellm_params", reading)
+    named = reading.value(f"{path}.model_name", pattern, entry.get("model_name"))
+    said = {
+        key: reading.value(f"{path}.litellm_params.{key}", _resolved(reader, environ), params.get(key))
+        for key, reader in PARAMS.items()
+        if _said(params.get(key)) or key == "model"
+    }
+    if len(reading.faults) > before or (named == said["model"] == "*" and "api_base" not in said):
+        return  # "*" for "*" says what is so anyway: a model goes to the vendor that its name says
+    target = reading.value(f"{path}.litellm_params", lambda params: _target(named, params, usual), said)
+    if target is not None:
+        yield named, target
+
+
+def _target(named: str, params: Mapping[str, Any], usual: Mapping[str, Provider]) -> Target:
+    if "*" in params["model"] and "*" not in named:
+        raise ValueError("model has a * that model_name has nothing for")
+    vendor, model = _upstream(params)
+    provider = _provider(vendor, params, usual[vendor.name])
+    limits = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
+    return Target(provider, model, **limits)
+
+
+def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:
+    match addressed(params["model"]):
+        case (vendor, model) if model:
+            return vendor, model
+        case None if "api_base" in params:
+            return GENERIC, params["model"]
+    raise ValueError("model names no vendor known here: write vendor/model, or give api_base")
+
+
+def _provider(vendor: Vendor, params: Mapping[str, Any], usual: Provider) -> Provider:
+    base_url = bare_base(vendor, params["api_base"]) if "api_base" in params else usual.base_url
+    key = params.get("api_key", usual.key)
+    if not base_url:
+        raise ValueError(f"api_base is needed, or {vendor.prefix}_BASE_URL")
+    if key is None and not vendor.keyless and "api_base" not in params:
+        raise ValueError(f"api_key is needed, or {vendor.keys[0]}")
+    return usual if (base_url, key) == (usual.base_url, usual.key) else Provider(vendor, base_url, key)
+
+
+def _warnings(
+    tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+) -> Iterator[str]:
+    unknown = dict.fromkeys((*_unknown_sections(tree, sections), *_unknown_of_models(tree.get("model_list"))))
+    if unknown:
+        yield f"these keys mean nothing here: {', '.join(unknown)}"
+    strategy = settings.get("routing_strategy", IN_ORDER)
+    if strategy != IN_ORDER:
+        done = "targets are tried in order, or shared out by weight"
+        yield f"router_settings.routing_strategy: {strategy} is not done here; {done}"
+
+
+def _unknown_sections(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield from (str(key) for key in tree if key not in ("model_list", *SECTIONS))
+    for section, said in sections.items():
+        yield from (f"{section}.{key}" for key in said if key not in SECTIONS[section])
+
+
+def _unknown_of_models(listed: Any) -> Iterator[str]:
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    for entry in entries:
+        yield from (f"model_list[].{key}" for key in entry if key not in ENTRY)
+        params = entry.get("litellm_params")
+        if isinstance(params, dict):
+            yield from (f"model_list[].litellm_params.{key}" for key in params if key not in PARAMS)

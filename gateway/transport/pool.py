@@ -1,0 +1,147 @@
+"""Connections to upstreams, kept open between calls."""
+
+import base64
+import http.client
+import socket
+import ssl
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
+
+import certifi
+import requests
+
+IDLE = 50.0
+"""Seconds after which an unused connection is not trusted: most servers close theirs at 60."""
+MOST_IDLE = 256
+
+
+class Place(NamedTuple):
+    """Where an upstream listens."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Connection:
+    """One connection: http.client's, for connecting, TLS and proxies; `sock` is not blocking."""
+
+    def __init__(self, place: Place, http_connection: http.client.HTTPConnection) -> None:
+        self.place, self._http = place, http_connection
+        self.idle_since = 0.0
+        http_connection.connect()
+        self.sock: socket.socket = http_connection.sock
+        self.sock.settimeout(0)
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        """Write it all; `timeout` in seconds is for each wait until the upstream takes more."""
+        try:
+            sent = self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            sent = 0
+        if sent < len(data):
+            self.sock.settimeout(timeout)
+            self.sock.sendall(memoryview(data)[sent:])
+            self.sock.settimeout(0)
+
+    def usable(self) -> bool:
+        """Whether an idle connection is still open: it has neither been closed nor said anything unasked."""
+        if time.monotonic() - self.idle_since > IDLE:
+            return False
+        try:
+            self.sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def tls_context(bundle: str | None) -> ssl.SSLContext:
+    """How upstreams are verified: by the certificates in `bundle`, a file or a folder, else by those of certifi."""
+    folder = bundle is not None and Path(bundle).is_dir()
+    context = ssl.create_default_context(
+        cafile=None if folder else bundle or certifi.where(), capath=bundle if folder else None
+    )
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Pool:
+    """Idle connections by place. `proxies`: scheme -> proxy URL; `no_proxy`: host names and domains to reach directly."""
+
+    def __init__(self, connect_timeout: float, tls: ssl.SSLContext, proxies: Mapping[str, str], no_proxy: str) -> None:
+        self.connect_timeout, self.tls, self.proxies, self.no_proxy = connect_timeout, tls, proxies, no_proxy
+        self._idle: dict[Place, list[Connection]] = defaultdict(list)
+
+    def idle(self, place: Place) -> Connection | None:
+        """A connection that is open already; the one used last, so that the others may age."""
+        idle = self._idle[place]
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread was faster
+                return None
+            if connection.usable():
+                return connection
+            connection.close()
+        return None
+
+    def fresh(self, place: Place) -> Connection:
+        """A new connection. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
+        try:
+            return Connection(place, self._http(place))
+        except TimeoutError as error:
+            raise requests.ConnectTimeout(f"no connection within {self.connect_timeout:g} s") from error
+        except ssl.SSLError as error:
+            raise requests.exceptions.SSLError(str(error.reason or error)) from error
+        except OSError as error:
+            kind = requests.exceptions.ProxyError if "Tunnel" in str(error) else requests.ConnectionError
+            raise kind(error.strerror or str(error)) from error
+
+    def keep(self, connection: Connection) -> None:
+        """Take back a connection whose response was read to its end."""
+        idle = self._idle[connection.place]
+        if len(idle) >= MOST_IDLE:
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        idle.append(connection)
+
+    def close(self) -> None:
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
+
+    def _http(self, place: Place) -> http.client.HTTPConnection:
+        proxy = self._proxy(place)
+        host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=self.connect_timeout, context=self.tls)
+            if place.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=self.connect_timeout)
+        )
+        if proxy:
+            connection.set_tunnel(place.host, place.port, _proxy_headers(proxy.username, proxy.password))
+        return connection
+
+    def _proxy(self, place: Place) -> SplitResult | None:
+        url = self.proxies.get(place.scheme)
+        if not url or proxy_bypass_environment(f"{place.host}:{place.port}", {"no": self.no_proxy}):
+            return None
+        return urlsplit(url)
+
+
+def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:
+    if not user:
+        return {}
+    secret = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
+    return {"Proxy-Authorization": f"Basic {secret}"}

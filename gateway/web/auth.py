@@ -1,0 +1,55 @@
+"""Who may ask: API keys by `Authorization: Bearer` or `x-api-key`."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import g, request
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from gateway.errors import RateLimited, Unauthenticated
+from gateway.web.rooms import rooms
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+FAILURES = RateLimitItemPerMinute(20)
+"""Wrong keys that an address may try; a valid key is never counted and never refused for the others' sake."""
+failures = FixedWindowRateLimiter(MemoryStorage())
+
+
+def require_api_key(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """Let only holders of a valid key in, as `g.key`; everybody, where the gateway is open."""
+
+    @wraps(view)
+    def guarded(*args: Given.args, **options: Given.kwargs) -> Answer:
+        keys = rooms().keys
+        if rooms().settings.auth:
+            g.key = keys.find(presented() or "")
+            if g.key is None:
+                raise refusal()
+        return view(*args, **options)
+
+    return guarded
+
+
+def presented() -> str | None:
+    """The secret that the client shows."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    return request.headers.get("x-api-key")
+
+
+def refusal() -> Unauthenticated | RateLimited:
+    """The error for a wrong key; after too many of them, one that does not say whether this one was wrong."""
+    address = request.remote_addr or "nowhere"
+    if presented() is None:
+        return Unauthenticated("An API key is needed: send it as `Authorization: Bearer KEY`.")
+    if failures.hit(FAILURES, "wrong key", address):
+        return Unauthenticated("That API key is not valid.")
+    wait = failures.get_window_stats(FAILURES, "wrong key", address).reset_time
+    return RateLimited("Too many wrong API keys from your address.", retry_after=max(1.0, wait - time.time()))

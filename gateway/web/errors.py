@@ -1,0 +1,64 @@
+"""Every error as JSON, in one place."""
+
+import math
+from typing import cast
+
+import structlog
+from flask import Flask, Response, g
+from flask_limiter.errors import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest
+from gateway.web import ratelimit
+from gateway.web.log import traced
+from gateway.web.respond import as_json, gateway_headers
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(GatewayError, rendered)
+    app.register_error_handler(RateLimitExceeded, lambda error: rendered(ratelimit.exceeded(error)))
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(Exception, ours)
+
+
+def rendered(error: GatewayError) -> Response:
+    """The envelope, and what a client should know before it tries again."""
+    g.error = error
+    if "call" in g:
+        g.call.finish(error)
+    response = as_json(error.envelope(), error.status)
+    if error.retry_after is not None:
+        seconds = max(error.retry_after, 0.001)
+        response.headers["Retry-After"] = str(math.ceil(seconds))
+        response.headers["retry-after-ms"] = str(math.ceil(seconds * 1000))
+    if "insufficient_quota" in (error.code, error.type):
+        response.headers["x-should-retry"] = "false"
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if error.status in (408, 413):
+        response.headers["Connection"] = "close"
+    if "call" in g and not isinstance(error, ClientGone):
+        gateway_headers(response, g.call)
+    return response
+
+
+def http(error: HTTPException) -> Response:
+    """What Flask itself refuses: an unknown URL, a method, a body."""
+    status = error.code or 500
+    if status < 400:
+        return cast("Response", Response.force_type(error.get_response()))  # a redirect is no error
+    if status >= 500:
+        return ours(error)
+    response = rendered(InvalidRequest(error.description or error.name, status=status))
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def ours(error: Exception) -> Response:
+    """A fault of the gateway: the client learns nothing of the inside, the log does."""
+    log.error("fault", request_id=g.get("request_id"), **traced(error))
+    return rendered(InternalError("The gateway failed. Its log knows this request by its x-request-id."))

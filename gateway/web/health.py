@@ -1,0 +1,24 @@
+"""GET /health: whether the process lives, and whether it could serve."""
+
+import time
+
+from flask import Blueprint, Response
+
+from gateway import VERSION
+from gateway.web.respond import as_json
+from gateway.web.rooms import rooms
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+@blueprint.get("/health/live")
+def live() -> Response:
+    return as_json({"status": "ok", "version": VERSION, "timestamp": int(time.time() * 1000)})
+
+
+@blueprint.get("/health/ready")
+def ready() -> Response:
+    """Whether there is any provider that a request could go to."""
+    names = list(rooms().settings.providers)
+    return as_json({"status": "ok", "providers": names}) if names else as_json({"status": "unavailable"}, 503)

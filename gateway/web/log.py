@@ -1,0 +1,85 @@
+"""One structured line a request. Never a prompt, a key, or anything that a client or an upstream wrote in words."""
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+
+from gateway.call import Call
+from gateway.settings import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Log to standard output, as JSON or for a person at a console."""
+    readable = settings.log_format == "console"
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=False)
+            if readable
+            else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event).decode()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+
+
+def init_app(app: Flask) -> None:
+    log = structlog.get_logger()
+
+    @app.after_request
+    def log_when_sent(response: Response) -> Response:
+        began, key, error, call = g.began, g.get("key"), g.get("error"), g.get("call")
+        said = {
+            "request_id": g.request_id,
+            "method": request.method,
+            "path": request.path,
+            "key": key.prefix if key else None,
+            "status": response.status_code,
+        }
+
+        @response.call_on_close
+        def write() -> None:
+            line = {**said, "seconds": round(time.monotonic() - began, 6), **(of_call(call, began) if call else {})}
+            ended = call.error if call and call.error else error
+            if ended is not None:
+                line |= {"error": type(ended).__name__, "code": ended.code, "param": ended.param}
+            log.info("request", **{name: value for name, value in line.items() if value is not None})
+
+        return response
+
+
+def of_call(call: Call, began: float) -> dict[str, Any]:
+    """What became of a call."""
+    used = call.usage or {}
+    target = call.answered
+    told = {
+        "model": call.chat["model"],
+        "served": call.model,
+        "provider": target.provider.name if target else None,
+        "attempts": ",".join(call.attempts) or None,
+        "stream": bool(call.chat.get("stream")),
+        "outcome": call.outcome,
+        "prompt_tokens": used.get("prompt_tokens"),
+        "completion_tokens": used.get("completion_tokens"),
+        "first_content_seconds": round(call.first_content - began, 6) if call.first_content else None,
+    }
+    if call.outcome == "abandoned":
+        told["status"] = 499
+    return {**told, **(traced(call.fault) if call.fault else {})}
+
+
+def traced(error: BaseException) -> dict[str, Any]:
+    """Where a fault of ours happened: no message, which may quote a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "fault": type(error).__name__,
+        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+    }

@@ -1,0 +1,36 @@
+"""Responses: JSON, and what the gateway did in their headers."""
+
+from typing import Any
+
+from flask import Response
+
+from gateway.call import Call
+from gateway.jsontext import dumps
+
+EXPOSED = (
+    "x-request-id",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    *(f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
+    *(f"x-gateway-{what}" for what in ("provider", "model", "attempts", "cache", "dropped-params")),
+)
+"""The headers that a page of another origin may read."""
+
+
+def as_json(data: Any, status: int = 200) -> Response:
+    return Response(dumps(data), status, mimetype="application/json")
+
+
+def gateway_headers(response: Response, call: Call) -> Response:
+    """Say what the gateway did. Text that a header cannot hold is percent-encoded."""
+    for name, value in call.trail().items():
+        if value:
+            response.headers[f"x-gateway-{name}"] = printable(value)
+    return response
+
+
+def printable(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(c if c.isascii() and c.isprintable() else "".join(f"%{b:02X}" for b in c.encode()) for c in value)

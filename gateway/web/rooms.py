@@ -1,0 +1,28 @@
+"""What the views use, made once by the factory."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from gateway.directory import Directory
+from gateway.keys import Keys
+from gateway.router import Router
+from gateway.settings import Settings
+from gateway.web.body import Deadlines
+
+NAME = "switchyard"
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    settings: Settings
+    keys: Keys
+    directory: Directory
+    router: Router
+    deadlines: Deadlines
+
+
+def rooms() -> Rooms:
+    """The rooms of the application that serves the present request."""
+    return cast("Rooms", current_app.extensions[NAME])

@@ -1,0 +1,47 @@
+"""
+gunicorn's settings, from the same environment and file as the gateway's own.
+
+It runs before gevent has patched the standard library: nothing here may import ssl or requests. SIGHUP runs it again:
+a configuration that has become wrong is reported, and the one before it stays in force.
+"""
+
+import contextlib
+import resource
+import sys
+from pathlib import Path
+
+from gateway.settings import ConfigurationError, Kept, environment, read
+
+OPEN_FILES = 1 << 20
+"""More than any worker needs: a stream has two sockets."""
+
+try:
+    Kept.settings = read(environment())
+except ConfigurationError as error:
+    sys.stderr.write("\n  ".join(["The configuration is wrong:", *error.faults]) + "\n")
+    if Kept.settings is None:
+        sys.exit(1)
+    sys.stderr.write("The configuration before it stays in force.\n")
+
+settings = Kept.settings
+
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+workers = settings.workers
+worker_class = settings.worker_class
+threads = settings.threads
+worker_connections = settings.connections
+keepalive = settings.keepalive
+graceful_timeout = settings.graceful_timeout
+timeout = 60  # silence of a worker, not of a stream: workers of both classes report while they stream
+max_requests = 0  # a worker that waits for its long streams before it retires accepts nobody meanwhile
+loglevel = settings.log_level
+accesslog = None  # the gateway logs a line a request itself
+forwarded_allow_ips = ""  # whom to believe is TRUSTED_PROXIES' business, in the gateway
+control_socket_disable = True  # it is one for all instances of a user, and the second steals it
+if Path("/dev/shm").is_dir():  # noqa: S108 - the heartbeat's file: on a disk it can block a worker
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
+
+with contextlib.suppress(ValueError, OSError):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reach = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reach, most))

@@ -1,0 +1,311 @@
+"""The transport against real sockets: an upstream that is scripted, byte for byte."""
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+import requests
+
+from gateway.errors import ClientGone
+from gateway.events import PAUSE, Pause
+from gateway.transport import Pool, Transport, Watch, WatchingAdapter, tls_context
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n"
+
+
+class Upstream:
+    """Accepts connections and lets a script talk on each; `connections` counts them."""
+
+    def __init__(self, script: Callable[[socket.socket, int], None]) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1/x"
+        self.connections, self.requests, self._script = 0, [], script
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._talk, args=(connection, self.connections), daemon=True).start()
+
+    def _talk(self, connection: socket.socket, number: int) -> None:
+        with connection:
+            while request := self.read(connection):
+                self.requests.append(request)
+                try:
+                    self._script(connection, number)
+                except OSError:
+                    return
+
+    @staticmethod
+    def read(connection: socket.socket) -> bytes:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = connection.recv(65536)
+            if not piece:
+                return b""
+            data += piece
+        return data
+
+    def close(self) -> None:
+        self.listener.close()
+
+
+@pytest.fixture
+def upstream():
+    made = []
+
+    def make(script):
+        made.append(Upstream(script))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def transport():
+    adapter = WatchingAdapter(Pool(5, tls_context(None), {}, ""))
+    yield Transport({"http://": adapter})
+    adapter.close()
+
+
+def read(exchange) -> bytes:
+    with closing(exchange):
+        assert list(exchange.head()) == []
+        return b"".join(block for block in exchange.blocks() if not isinstance(block, Pause))
+
+
+def chunked(*pieces: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        OK + b"content-length: 10\r\n\r\nhellohello",
+        OK + b"transfer-encoding: chunked\r\n\r\n" + chunked(b"hello", b"h", b"ello"),
+        OK + b"connection: close\r\n\r\nhellohello",
+    ],
+    ids=["length", "chunked", "until-close"],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_body_arrives_whole_however_it_is_framed_and_cut(upstream, transport, wire, size):
+    def script(connection, _number):
+        for start in range(0, len(wire), size):
+            connection.sendall(wire[start : start + size])
+        if b"connection: close" in wire:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    server = upstream(script)
+    assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hellohello"
+    exchange = transport.open(server.url, {}, b"{}", Watch())
+    with closing(exchange):
+        list(exchange.head())
+        assert exchange.body() == b"hellohello"
+
+
+@pytest.mark.parametrize(
+    "wire", [OK + b"content-length: 5\r\n\r\nhello", OK + b"transfer-encoding: chunked\r\n\r\n" + chunked(b"hello")]
+)
+def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end(upstream, transport, wire):
+    server = upstream(lambda connection, _: connection.sendall(wire))
+    for _ in range(3):
+        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+    assert server.connections == 1
+
+
+def test_a_connection_is_not_used_again_when_its_answer_was_left_unread(upstream, transport):
+    server = upstream(lambda connection, _: connection.sendall(OK + b"content-length: 9\r\n\r\nhello"))
+    for _ in range(2):
+        exchange = transport.open(server.url, {}, b"{}", Watch())
+        list(exchange.head())
+        exchange.close()
+    assert server.connections == 2
+
+
+def test_a_kept_connection_that_the_upstream_closed_costs_no_attempt(upstream, transport):
+    def script(connection, _number):
+        connection.sendall(OK + b"content-length: 5\r\n\r\nhello")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    server = upstream(script)
+    for _ in range(3):
+        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+
+
+def test_a_kept_connection_that_closes_upon_the_next_request_is_replaced_once(upstream, transport):
+    def script(connection, number):
+        if number == 1 and len(server.requests) == 2:
+            connection.shutdown(socket.SHUT_RDWR)
+            return
+        connection.sendall(OK + b"content-length: 5\r\n\r\nhello")
+
+    server = upstream(script)
+    for _ in range(2):
+        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+    assert (server.connections, len(server.requests)) == (2, 3)
+
+
+def test_a_new_connection_that_closes_without_an_answer_is_an_error(upstream, transport):
+    server = upstream(lambda connection, _: connection.shutdown(socket.SHUT_RDWR))
+    with pytest.raises(requests.ConnectionError):
+        read(transport.open(server.url, {}, b"{}", Watch()))
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        OK + b"content-length: 50\r\n\r\nhello",
+        OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        OK + b"transfer-encoding: chunked\r\n\r\n9\r\nhello",
+    ],
+)
+def test_a_body_that_breaks_off_is_an_error_after_what_came(upstream, transport, wire):
+    def script(connection, _number):
+        connection.sendall(wire)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    exchange = transport.open(upstream(script).url, {}, b"{}", Watch())
+    with closing(exchange):
+        list(exchange.head())
+        came = []
+        with pytest.raises(requests.RequestException):
+            came.extend(exchange.blocks())
+    assert b"".join(block for block in came if not isinstance(block, Pause)) in (b"hello", b"")
+
+
+def test_silence_is_a_pause_before_the_head_and_between_blocks(upstream, transport):
+    def script(connection, _number):
+        time.sleep(0.3)
+        connection.sendall(OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        time.sleep(0.3)
+        connection.sendall(b"0\r\n\r\n")
+
+    watch = Watch(wake=time.monotonic() + 0.1)
+    exchange = transport.open(upstream(script).url, {}, b"{}", watch)
+    with closing(exchange):
+        head = exchange.head()
+        assert next(head) is PAUSE
+        watch.wake = math.inf
+        assert list(head) == []
+        blocks = exchange.blocks()
+        assert next(blocks) == b"hello"
+        watch.wake = time.monotonic() + 0.05
+        assert next(blocks) is PAUSE
+        watch.wake = math.inf
+        assert list(blocks) in ([], [b""])
+
+
+def test_the_deadline_is_for_all_of_a_call_even_if_it_trickles(upstream, transport):
+    def script(connection, _number):
+        connection.sendall(OK + b"content-length: 1000\r\n\r\n")
+        for _ in range(200):
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(deadline=time.monotonic() + 0.3))
+    with closing(exchange):
+        list(exchange.head())
+        with pytest.raises(requests.ReadTimeout):
+            exchange.body()
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
+def test_a_client_that_leaves_ends_the_wait_for_a_silent_upstream(upstream, transport, leave):
+    ours, clients = socket.create_server(("127.0.0.1", 0)), socket.socket()
+    clients.connect(ours.getsockname())
+    served, _ = ours.accept()
+    gone = threading.Event()
+
+    def script(connection, _number):
+        gone.set() if connection.recv(1) == b"" else None
+
+    def go():
+        time.sleep(0.1)
+        if leave == "half-close":
+            clients.shutdown(socket.SHUT_WR)
+            return
+        if leave == "reset":
+            clients.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        clients.close()
+
+    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(client=served))
+    threading.Thread(target=go).start()
+    with closing(ours), closing(served), closing(clients), closing(exchange), pytest.raises(ClientGone):
+        list(exchange.head())
+    assert gone.wait(5)
+
+
+def test_a_pipelined_request_is_no_hang_up_and_a_hang_up_behind_it_is_seen(upstream, transport):
+    ours, clients = socket.create_server(("127.0.0.1", 0)), socket.socket()
+    clients.connect(ours.getsockname())
+    served, _ = ours.accept()
+    clients.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+    def script(connection, _number):
+        time.sleep(0.5)
+        connection.sendall(OK + b"content-length: 9\r\n\r\nhello")
+        connection.recv(1)
+
+    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(client=served))
+    with closing(ours), closing(served), closing(exchange):
+        list(exchange.head())
+        clients.close()
+        with pytest.raises(ClientGone):
+            exchange.body()
+
+
+def test_an_answer_before_the_body_was_read_is_heard(transport):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
+        time.sleep(0.5)
+        connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    exchange = transport.open(url, {}, b"x" * (1 << 16), Watch(deadline=time.monotonic() + 5))
+    with closing(listener), closing(exchange):
+        list(exchange.head())
+        assert (exchange.status, exchange.body()) == (413, b"big")
+
+
+def test_nobody_listens():
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    pool = Pool(5, tls_context(None), {}, "")
+    with pytest.raises(requests.ConnectionError):
+        WatchingAdapter(pool).open("POST", f"http://127.0.0.1:{port}/", {}, b"", Watch())
+
+
+def test_a_header_cannot_break_out_of_its_line(transport):
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", Watch())
+
+
+def test_requests_own_interface_gives_a_whole_answer(upstream, transport):
+    server = upstream(lambda connection, _: connection.sendall(OK + b"content-length: 5\r\n\r\nhello"))
+    response = transport.session.get(server.url, timeout=5)
+    assert (response.status_code, response.text, response.headers["Content-Type"]) == (200, "hello", "text/plain")
+    assert server.requests[0].startswith(b"GET /v1/x HTTP/1.1\r\n")
+
+
+def test_a_compressed_answer_is_unpacked(upstream, transport):
+    import gzip
+
+    body = gzip.compress(b"hello" * 100)
+    wire = OK + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + chunked(body[:7], body[7:])
+    server = upstream(lambda connection, _: connection.sendall(wire))
+    assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello" * 100
