@@ -15,6 +15,7 @@ from gateway.router import Router
 FIRST_CONTENT = 10.0
 """Seconds in which a failure is still an HTTP status; then the stream begins with pings."""
 PING_EVERY = 10.0
+"""Seconds of silence after which the client is sent a comment."""
 PING = b": ping\n"
 DONE = b"data: [DONE]\n\n"
 
@@ -37,9 +38,11 @@ def embed(router: Router, call: Call) -> Json:
     return answer
 
 
-def stream(router: Router, call: Call) -> Iterator[bytes]:
+def stream(
+    router: Router, call: Call, first_content: float = FIRST_CONTENT, ping_every: float = PING_EVERY
+) -> Iterator[bytes]:
     """Server-sent events. The first content is waited for here, so that an early failure raises its GatewayError."""
-    call.watch.wake = time.monotonic() + FIRST_CONTENT
+    call.watch.wake = time.monotonic() + first_content
     chunks = router.chunks(call)
     first: list[Chunk | Pause] = []
     for item in chunks:
@@ -48,39 +51,39 @@ def stream(router: Router, call: Call) -> Iterator[bytes]:
             break
         if time.monotonic() >= call.watch.wake:
             break
-    return _frames(call, chain(first, chunks))
+    return _frames(call, chain(first, chunks), ping_every)
 
 
-def _frames(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[bytes]:
+def _frames(call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> Iterator[bytes]:
     """What the client is sent: all that has arrived at once; a ping after a silence; the end, or an error frame."""
-    late = call.answered is None
     told = _told(call, chunks)
-    frames: list[bytes] = [PING] if late else []
-    sent = time.monotonic() - (PING_EVERY if late else 0)
+    if call.answered is None:
+        told = _signed(call, told)
+        yield PING
+    frames: list[bytes] = []
+    sent = time.monotonic()
+    ended: GatewayError | None = None
+    call.watch.wake = sent + ping_every
     try:
-        for item in _signed(call, told) if late else told:
+        for item in told:
             if not isinstance(item, Pause):
                 frames.append(b"data: %b\n\n" % dumps(item))
                 continue
-            if not frames and time.monotonic() - sent >= PING_EVERY:
+            if not frames and time.monotonic() - sent >= ping_every:
                 frames.append(PING)
             if frames:
                 yield b"".join(frames)
                 frames, sent = [], time.monotonic()
-            call.watch.wake = sent + PING_EVERY
+                call.watch.wake = sent + ping_every
         frames.append(DONE)
-        call.finish()
     except GatewayError as error:
-        frames.append(_error(call, error))
+        ended = error
     except Exception as error:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
-        call.fault = error
-        frames.append(_error(call, InternalError("The gateway failed.")))
+        call.fault, ended = error, InternalError("The gateway failed.")
+    if ended is not None:
+        frames.append(b"data: %b\n\n" % dumps(ended.envelope()))
     yield b"".join(frames)
-
-
-def _error(call: Call, error: GatewayError) -> bytes:
-    call.finish(error)
-    return b"data: %b\n\n" % dumps(error.envelope())
+    call.finish(ended)
 
 
 def _told(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:

@@ -9,7 +9,7 @@ from schemathesis.core.parameters import ParameterLocation
 from gateway.errors import InvalidRequest
 from gateway.web.openapi import document
 from gateway.web.schemas import CHAT, EMBEDDINGS, chat, embeddings
-from tests.web.test_schemas import ACCEPTED, REFUSED
+from tests.web.chats import ACCEPTED, REFUSED
 
 DOCUMENT = document("http://127.0.0.1:8000")
 SCHEMAS = DOCUMENT["components"]["schemas"]
