@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from gateway.directory import Directory
 from gateway.keys import Keys
 from gateway.limits import TargetLimits
+from gateway.listings import Listings
 from gateway.router import Router, sleep
 from gateway.settings import Settings, in_force
 from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
@@ -50,15 +51,17 @@ def furnished(settings: Settings) -> Rooms:
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
     http = WatchingAdapter(pool)
     limits = TargetLimits(settings.redis_url)
+    transport = Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)})
     router = Router(
-        Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)}),
+        transport,
         attempts=settings.retry_max_attempts,
         timeout=settings.request_timeout,
         admit=limits.admit,
         spent=limits.spent,
     )
     directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
-    return Rooms(settings, Keys(settings.keys), directory, router, Deadlines())
+    listings = Listings(transport.session, settings.providers)
+    return Rooms(settings, Keys(settings.keys), directory, listings, router, Deadlines())
 
 
 def name_requests(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from gateway import modelmap
 from gateway.errors import ModelNotFound
@@ -12,6 +13,7 @@ LONGEST_CACHED = 256
 """A client may ask for a name of megabytes: such names are not kept."""
 
 Targets = tuple[Target, ...]
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def captured(pattern: str, name: str) -> str | None:
@@ -58,14 +60,14 @@ class Directory:
         """The places where `model` can be answered, in order. Raises ModelNotFound."""
         return self._remembered(model) if len(model) <= LONGEST_CACHED else self._found(model)
 
-    def entries(self) -> list[tuple[str, str]]:
-        """(id, owned by) of every model that has a name here: what GET /v1/models can say without asking upstream."""
+    def entries(self, listed: Mapping[str, Sequence[str]] = NOTHING) -> list[tuple[str, str]]:
+        """(id, owned by) of every model that has a name here; `listed`: what providers said they have, else the table's."""
         configured = [(name, targets[0].provider.name) for name, targets in self.models.items() if "*" not in name]
         aliases = [(name, self.targets(name)[0].provider.name) for name in self.aliases if "*" not in name]
         own = [
             (model if provider == model else f"{provider}/{model}", provider)
             for provider in self.providers
-            for model in modelmap.models(provider)
+            for model in listed.get(provider, modelmap.models(provider))
         ]
         return list({name: (name, owner) for name, owner in reversed([*configured, *aliases, *own])}.values())[::-1]
 

@@ -1,20 +1,80 @@
-"""What a target allows: requests and tokens a minute, from the configuration."""
+"""Where limits are counted, and what a target allows: requests and tokens a minute, from the configuration."""
 
 import time
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, cast
 
+import redis
+import structlog
 from limits import RateLimitItemPerMinute
-from limits.storage import storage_from_string
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from gateway.errors import UpstreamLimited
 from gateway.providers import Target
+
+Count = TypeVar("Count", int, float)
+TIMEOUT = 1.0
+"""Seconds that Redis may take for an answer."""
+OUTAGE = 5.0
+"""Seconds after a failure in which it is not asked again."""
+
+
+class SharedCounts(MemoryStorage):
+    """Counts in a Redis, for every process; while that fails, in this process, so that requests are served and limited.
+
+    Its URI is `shared+` and the Redis's.
+    """
+
+    STORAGE_SCHEME: ClassVar[list[str]] = [
+        "shared+redis",
+        "shared+rediss",
+        "shared+redis+unix",
+        "shared+redis+cluster",
+        "shared+redis+sentinel",
+    ]
+
+    def __init__(self, uri: str, wrap_exceptions: bool = False, **options: Any) -> None:
+        super().__init__(uri, wrap_exceptions, **options)
+        bounds: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        self._redis = cast("Storage", storage_from_string(uri.removeprefix("shared+"), **bounds))
+        self._out_until = 0.0
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        return self._counted(
+            lambda: self._redis.incr(key, int(expiry), amount),
+            lambda: super(SharedCounts, self).incr(key, expiry, amount),
+        )
+
+    def get(self, key: str) -> int:
+        return self._counted(lambda: self._redis.get(key), lambda: super(SharedCounts, self).get(key))
+
+    def get_expiry(self, key: str) -> float:
+        return self._counted(lambda: self._redis.get_expiry(key), lambda: super(SharedCounts, self).get_expiry(key))
+
+    def _counted(self, shared: Callable[[], Count], alone: Callable[[], Count]) -> Count:
+        if time.monotonic() < self._out_until:
+            return alone()
+        try:
+            return shared()
+        except redis.RedisError as error:
+            self._out_until = time.monotonic() + OUTAGE
+            structlog.get_logger().error(
+                "limits", said="Redis fails: each process counts alone", failed=type(error).__name__
+            )
+            return alone()
+
+
+def counts(redis_url: str | None) -> str:
+    """The storage's URI, as `limits` and Flask-Limiter take it."""
+    return f"shared+{redis_url}" if redis_url else "memory://"
 
 
 class TargetLimits:
     """Counts by target, in Redis where there is one, else in this process."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._windows = FixedWindowRateLimiter(storage_from_string(redis_url or "memory://"))
+        self._windows = FixedWindowRateLimiter(storage_from_string(counts(redis_url)))
 
     def admit(self, target: Target) -> None:
         """Count a request. Raises UpstreamLimited when the minute's requests or tokens are used up."""

@@ -12,7 +12,6 @@ from gateway.adapters.anthropic_answer import completion
 from gateway.adapters.anthropic_errors import error
 from gateway.adapters.anthropic_messages import dialogue
 from gateway.adapters.anthropic_models import facts
-from gateway.adapters.anthropic_parts import Piece
 from gateway.adapters.anthropic_stream import chunks
 from gateway.adapters.anthropic_tools import FORCING, toolbox
 from gateway.adapters.anthropic_unsaid import NATIVE, unsaid

@@ -1,6 +1,7 @@
 """A whole message of Anthropic's as an OpenAI completion, and what the stream shares with it."""
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 from gateway import jsontext
@@ -77,7 +78,7 @@ def message(ask: Ask, blocks: list[Json]) -> Json:
 
 def _starts(texts: list[str]) -> list[int]:
     """Where each text begins in all of them."""
-    return [sum(map(len, texts[:n])) for n in range(len(texts))]
+    return [0, *accumulate(map(len, texts))][: len(texts)]
 
 
 def _called(ask: Ask, calls: list[Json]) -> Json:

@@ -31,9 +31,10 @@ class Open:
 
 @dataclass(slots=True)
 class Blocks:
-    """Anthropic numbers every block; OpenAI only the calls. `length`: of the text so far."""
+    """Anthropic numbers every block; OpenAI only the calls. `length`: of the text so far; `customs`: tools' names."""
 
     ask: Ask
+    customs: frozenset[str]
     open: dict[int, Open] = field(default_factory=dict)
     calls: int = 0
     length: int = 0
@@ -41,7 +42,7 @@ class Blocks:
 
 def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
     """The chunks; without a finish_reason where the events end before Anthropic said how the message ended."""
-    blocks, used, begun, over = Blocks(ask), dict[str, Any](), False, False
+    blocks, used, begun, over = Blocks(ask, custom_names(ask.chat)), dict[str, Any](), False, False
     head: Json = {}
     for event in events:
         if isinstance(event, Pause):
@@ -50,7 +51,8 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
         data = None if over else _parsed(event)
         if data is None:
             continue
-        used = {**used, **_used(data)}
+        if data["type"] in ("message_start", "message_delta"):
+            used = {**used, **_used(data)}
         head = head or identity(ask, _dict(data.get("message")), "chat.completion.chunk")
         for delta, finish in _deltas(blocks, data):
             yield _chunk(head, delta if begun else {"role": "assistant", **delta}, finish)
@@ -169,7 +171,7 @@ def _ended(blocks: Blocks, begun: Open) -> Iterator[Json]:
 
 def _custom(blocks: Blocks, begun: Open) -> bool:
     """Whether it is a call with free text: that stands inside of JSON, and can be told only when it is whole."""
-    return begun.block.get("name") in custom_names(blocks.ask.chat)
+    return begun.block.get("name") in blocks.customs
 
 
 def _input(begun: Open) -> Any:

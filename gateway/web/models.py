@@ -31,6 +31,10 @@ def retrieve_model(model: str) -> Response:
 
 
 def listed() -> list[dict[str, Any]]:
+    """What is configured, and what the providers say they have."""
+    found = rooms().listings.models()
+    created = {f"{provider}/{one.id}": one.created for provider, models in found.items() for one in models}
+    named = rooms().directory.entries({provider: [one.id for one in models] for provider, models in found.items()})
     return [
-        {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in rooms().directory.entries()
+        {"id": name, "object": "model", "created": created.get(name, 0), "owned_by": owner} for name, owner in named
     ]

@@ -8,6 +8,7 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from gateway.errors import RateLimited
+from gateway.limits import counts
 from gateway.settings import Settings
 from gateway.web.rooms import rooms
 
@@ -18,14 +19,14 @@ def asker() -> str:
     return f"key:{key.id}" if key else f"address:{request.remote_addr}"
 
 
-limiter = Limiter(key_func=asker, strategy="fixed-window", in_memory_fallback_enabled=True)
+limiter = Limiter(key_func=asker, strategy="fixed-window")
 limited = limiter.shared_limit(
     lambda: rooms().settings.rate_limit, scope="v1", exempt_when=lambda: not rooms().settings.rate_limit
 )
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
+    app.config["RATELIMIT_STORAGE_URI"] = counts(settings.redis_url)
     limiter.init_app(app)
 
 

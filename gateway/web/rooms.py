@@ -7,6 +7,7 @@ from flask import current_app
 
 from gateway.directory import Directory
 from gateway.keys import Keys
+from gateway.listings import Listings
 from gateway.router import Router
 from gateway.settings import Settings
 from gateway.web.body import Deadlines
@@ -19,6 +20,7 @@ class Rooms:
     settings: Settings
     keys: Keys
     directory: Directory
+    listings: Listings
     router: Router
     deadlines: Deadlines
 
