@@ -7,6 +7,7 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 from flask_cors import CORS
+from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.directory import Directory
@@ -37,7 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     log.init_app(app)
     ratelimit.init_app(app, settings)
     errors.init_app(app)
-    CORS(app, origins=list(settings.cors_origins), expose_headers=list(EXPOSED), max_age=86400)
+    CORS(app, origins=list(settings.cors_origins), expose_headers=list(EXPOSED), always_send=False, max_age=86400)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -50,18 +51,19 @@ def furnished(settings: Settings) -> Rooms:
     """The rooms that these settings make."""
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
     http = WatchingAdapter(pool)
-    limits = TargetLimits(settings.redis_url)
+    targets = TargetLimits(settings.redis_url)
+    limits = tuple(sorted(parse_many(settings.rate_limit))) if settings.rate_limit else ()
     transport = Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)})
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
         timeout=settings.request_timeout,
-        admit=limits.admit,
-        spent=limits.spent,
+        admit=targets.admit,
+        spent=targets.spent,
     )
     directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
     listings = Listings(transport.session, settings.providers)
-    return Rooms(settings, Keys(settings.keys), directory, listings, router, Deadlines())
+    return Rooms(settings, Keys(settings.keys), directory, listings, router, limits, Deadlines())
 
 
 def name_requests(app: Flask) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import redis
 import structlog
@@ -26,7 +26,7 @@ class SharedCounts(MemoryStorage):
     Its URI is `shared+` and the Redis's.
     """
 
-    STORAGE_SCHEME: ClassVar[list[str]] = [
+    STORAGE_SCHEME: list[str] = [  # noqa: RUF012 - as the base class has it
         "shared+redis",
         "shared+rediss",
         "shared+redis+unix",

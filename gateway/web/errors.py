@@ -5,11 +5,9 @@ from typing import cast
 
 import structlog
 from flask import Flask, Response, g
-from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest
-from gateway.web import ratelimit
 from gateway.web.log import traced
 from gateway.web.respond import as_json, gateway_headers
 
@@ -18,7 +16,6 @@ log = structlog.get_logger()
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(GatewayError, rendered)
-    app.register_error_handler(RateLimitExceeded, lambda error: rendered(ratelimit.exceeded(error)))
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(Exception, ours)
 

@@ -32,7 +32,7 @@ def configure(settings: Settings) -> None:
 
 
 def init_app(app: Flask) -> None:
-    log = structlog.get_logger()
+    log = structlog.get_logger().bind()
 
     @app.after_request
     def log_when_sent(response: Response) -> Response:

@@ -1,16 +1,27 @@
-"""Flask-Limiter: how often a key may ask, or an address where the gateway is open."""
+"""How often a key may ask, or an address where the gateway is open: by Flask-Limiter's storage and strategy.
+
+Its hooks look for limits of every kind at every request; here there is one kind, on the routes that say so.
+"""
 
 import math
 import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter
-from flask_limiter.errors import RateLimitExceeded
+from limits import RateLimitItem
 
 from gateway.errors import RateLimited
 from gateway.limits import counts
 from gateway.settings import Settings
 from gateway.web.rooms import rooms
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+SCOPE = "v1"
 
 
 def asker() -> str:
@@ -20,31 +31,47 @@ def asker() -> str:
 
 
 limiter = Limiter(key_func=asker, strategy="fixed-window")
-limited = limiter.shared_limit(
-    lambda: rooms().settings.rate_limit, scope="v1", exempt_when=lambda: not rooms().settings.rate_limit
-)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     app.config["RATELIMIT_STORAGE_URI"] = counts(settings.redis_url)
+    app.extensions["limiter"] = {limiter}  # its hooks are not wanted
     limiter.init_app(app)
 
 
-def exceeded(error: RateLimitExceeded) -> RateLimited:
-    """The gateway's error for Flask-Limiter's."""
-    wait = max((limit.reset_at - time.time() for limit in limiter.current_limits if limit.breached), default=1.0)
-    return RateLimited(f"The rate limit of {error.limit.limit} is reached.", retry_after=max(1.0, wait))
+def limited(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """Count a request of this asker. Raises RateLimited when a limit is reached."""
+
+    @wraps(view)
+    def counted(*args: Given.args, **options: Given.kwargs) -> Answer:
+        limits = rooms().limits
+        if limits:
+            g.asker = asker()
+            for limit in limits:
+                if not limiter.limiter.hit(limit, SCOPE, g.asker):
+                    wait = window(limit, g.asker)[0] - time.time()
+                    raise RateLimited(f"The rate limit of {limit} is reached.", retry_after=max(1.0, wait))
+        return view(*args, **options)
+
+    return counted
+
+
+def window(limit: RateLimitItem, whose: str) -> tuple[float, int]:
+    """When an asker's window ends (unix seconds), and how many requests are left in it."""
+    reset, remaining = limiter.limiter.get_window_stats(limit, SCOPE, whose)
+    return reset, remaining
 
 
 def add_headers(response: Response) -> None:
     """x-ratelimit-*-requests, of the limit that is nearest to its end."""
-    limits = limiter.current_limits
-    if not limits:
+    whose = g.get("asker")
+    if whose is None:
         return
-    tightest = min(limits, key=lambda limit: limit.remaining)
-    response.headers["x-ratelimit-limit-requests"] = str(tightest.limit.amount)
-    response.headers["x-ratelimit-remaining-requests"] = str(max(0, tightest.remaining))
-    response.headers["x-ratelimit-reset-requests"] = duration(tightest.reset_at - time.time())
+    found = [(*window(limit, whose), limit.amount) for limit in rooms().limits]
+    reset, remaining, amount = min(found, key=lambda one: one[1])
+    response.headers["x-ratelimit-limit-requests"] = str(amount)
+    response.headers["x-ratelimit-remaining-requests"] = str(max(0, remaining))
+    response.headers["x-ratelimit-reset-requests"] = duration(reset - time.time())
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
+from limits import RateLimitItem
 
 from gateway.directory import Directory
 from gateway.keys import Keys
@@ -22,6 +23,7 @@ class Rooms:
     directory: Directory
     listings: Listings
     router: Router
+    limits: tuple[RateLimitItem, ...]
     deadlines: Deadlines
 
 
