@@ -11,6 +11,8 @@ from gateway.errors import ClientGone, GatewayError, UpstreamFault
 from gateway.providers import Target
 from gateway.transport.watch import Watch
 
+MOST_LISTED = 6000
+"""Characters of dropped paths that fit a header; of more, only what they are part of is told."""
 SHORTEST_KEY = 8
 """Characters below which a key is a placeholder, and masking it would only maul words."""
 
@@ -69,5 +71,13 @@ class Call:
         if self.answered:
             told |= {"provider": self.answered.provider.name, "model": self.answered.model}
         if self.dropped:
-            told["dropped-params"] = ", ".join(self.dropped)
+            told["dropped-params"] = ", ".join(listed(self.dropped))
         return told
+
+
+def listed(paths: tuple[str, ...]) -> list[str]:
+    """Dropped paths for a list that is separated by commas."""
+    told = [path.replace(",", "%2C") for path in paths]
+    if sum(map(len, told)) <= MOST_LISTED:
+        return told
+    return list(dict.fromkeys(path.partition(".")[0].partition("[")[0][:100] for path in told))

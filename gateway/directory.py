@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from gateway import modelmap
 from gateway.errors import ModelNotFound
-from gateway.providers import NAMED, VENDORS, Provider, Target, Vendor
+from gateway.providers import ECHO, NAMED, VENDORS, Provider, Target, Vendor
 
 CACHED_NAMES = 2048
 LONGEST_CACHED = 256
@@ -129,6 +129,6 @@ def starred(target: Target, star: str) -> Target:
 
 def turned_on_by(vendor: Vendor) -> str:
     """The variable that turns a vendor on."""
-    if vendor.name == "echo":
+    if vendor is ECHO:
         return "GATEWAY_ECHO=1"
     return f"{vendor.prefix}_BASE_URL" if vendor.keyless else vendor.keys[0]

@@ -185,7 +185,7 @@ def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
         data = body.decode("utf-8", "replace")
     if exchange.status != 200:
         said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
-        raise upstream_fault(exchange.status, **said)
+        raise upstream_fault(said.pop("status", exchange.status), **said)
     if not isinstance(data, dict):
         raise UpstreamFailed(f"{name} answered with something that is no completion.", upstream_status="nonsense")
     return data

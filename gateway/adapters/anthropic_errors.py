@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.adapters.contract import Json
+from gateway.adapters.words import words
 from gateway.errors import UpstreamFault, upstream_fault
 
 STATUSES: Mapping[str, int] = {
@@ -34,6 +35,8 @@ PARAMS: Mapping[str, str] = {
     "tools": "tools",
     "top_p": "top_p",
 }
+EMPTY = "credit balance is too low"
+"""It says so with a 400, yet it is not the request that is wrong."""
 COMPLAINT = re.compile(r"([a-z_]+)(?:\.[\w.]+)?: ")
 TOO_LONG = re.compile(r"prompt is too long|exceed context limit|context window", re.IGNORECASE)
 
@@ -43,6 +46,8 @@ def error(status: int, body: Any) -> Json:
     message = words(body) or f"The upstream answered with status {status} and gave no reason."
     if status == 429:
         return {"message": message, "type": "tokens"} if "tokens per minute" in message else {"message": message}
+    if status == 400 and EMPTY in message:
+        return {"message": message, "status": 402}
     if TOO_LONG.search(message):
         return {"message": message, "code": "context_length_exceeded", "param": "messages"}
     field = COMPLAINT.match(message)
@@ -56,17 +61,5 @@ def fault(data: Json) -> UpstreamFault:
     told = data.get("error")
     kind = told.get("type") if isinstance(told, dict) else None
     status = STATUSES.get(str(kind), 502)
-    return upstream_fault(status, **error(status, data))
-
-
-def words(body: Any) -> str:
-    """The first text in an error body that is meant for people."""
-    match body:
-        case str():
-            return "" if "<html" in body.lower() else body.strip()
-        case [first, *_]:
-            return words(first)
-        case dict():
-            return next(filter(None, (words(body.get(name)) for name in ("error", "message", "detail"))), "")
-        case _:
-            return ""
+    said = error(status, data)
+    return upstream_fault(said.pop("status", status), **said)

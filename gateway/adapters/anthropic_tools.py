@@ -18,20 +18,18 @@ FORCING = ("any", "tool")
 def toolbox(chat: Chat, model: Model) -> Piece:
     """`tools` and `tool_choice`."""
     asked, field = (chat.get("tools"), "tools") if chat.get("tools") else (chat.get("functions"), "functions")
-    pieces = [_tool(tool, f"{field}[{n}]", model) for n, tool in enumerate(asked or ())]
-    search = _search(chat, [piece.body.get("name") for piece in pieces])
     choice, meant = _choice(chat, model)
-    used = [piece for piece in [*pieces, search] if piece.body]
-    allowed = [piece.body for piece in used if meant is None or piece.body.get("name") in meant]
-    dropped = [path for piece in [*pieces, search] for path in piece.dropped]
-    if meant is not None:
-        left = [f"{field}[{n}]" for n, piece in enumerate(pieces) if piece.body.get("name") not in meant]
-        dropped = [*dropped, *left]
-    if not allowed:  # a choice among no tools is refused
+    pieces = [_tool(tool, f"{field}[{n}]", model) for n, tool in enumerate(asked or ())]
+    left = [n for n, piece in enumerate(pieces) if meant is not None and piece.body.get("name") not in meant]
+    kept = [piece for n, piece in enumerate(pieces) if n not in left]
+    kept = [*kept, _search(chat, choice.body, [piece.body.get("name") for piece in kept])]
+    dropped = [*(path for piece in kept for path in piece.dropped), *(f"{field}[{n}]" for n in left)]
+    tools = [piece.body for piece in kept if piece.body]
+    if not tools:  # a choice among no tools is refused
         unsaid = [_choice_field(chat)] if choice.body.get("type") in FORCING else []
         return Piece({}, (*dropped, *unsaid))
     chosen = {"tool_choice": choice.body} if choice.body else {}
-    return Piece({"tools": allowed, **chosen}, (*dropped, *choice.dropped))
+    return Piece({"tools": tools, **chosen}, (*dropped, *choice.dropped))
 
 
 def custom_names(chat: Chat) -> frozenset[str]:
@@ -77,12 +75,12 @@ def _custom(tool: Json, path: str) -> Piece:
     return Piece(said, (f"{path}.format",) if grammar else ())
 
 
-def _search(chat: Chat, names: Iterable[Any]) -> Piece:
-    """The web search that Anthropic does itself."""
+def _search(chat: Chat, choice: Json, names: Iterable[Any]) -> Piece:
+    """The web search that Anthropic does itself: it is a tool like others, which `none` would forbid."""
     options = chat.get("web_search_options")
     if options is None:
         return Piece({})
-    if WEB_SEARCH["name"] in names:
+    if WEB_SEARCH["name"] in names or choice.get("type") == "none":
         return Piece({}, ("web_search_options",))
     size = (
         ("web_search_options.search_context_size",)

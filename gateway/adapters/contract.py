@@ -65,7 +65,8 @@ class Adapter:
     """The chunks in a vendor's events: usage, when known, in a last chunk with `choices: []`, whether asked for or not.
     Raises UpstreamFault for an error event; ends early, without a finish_reason, when the events do."""
     error: Callable[[int, Json], Json]
-    """Of an error body: {"message"} and, where the vendor says so, "type", "param", "code", "retry_after" (seconds)."""
+    """Of an error's status and body: {"message"} and, where the vendor says so, "type", "param", "code", "retry_after"
+    (seconds), and "status" where the status says something else than what is meant."""
     embeddings: Callable[[Ask], VendorRequest] | None = None
     """The vendor request for an OpenAI embeddings request; its answer is passed on. None: the dialect has none."""
     models_path: str = "/models"

@@ -1,9 +1,9 @@
 """A whole answer of an OpenAI-dialect vendor, and its errors, as OpenAI would have said them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from gateway.adapters.contract import Ask, Completion, Json
+from gateway.adapters.words import words
 from gateway.errors import UpstreamFailed, UpstreamFault, upstream_fault
 from gateway.jsontext import dumps
 
@@ -125,18 +125,3 @@ def error(_status: int, body: Any) -> Json:
     if isinstance(raw, str) and raw not in message:
         message = f"{message} ({raw})"
     return {"message": message, **{field: told[field] for field in ("type", "param", "code") if told.get(field)}}
-
-
-def words(said: Any) -> str:
-    """The first text in an error body that is meant for people."""
-    if isinstance(said, str):
-        return "" if "<html" in said.lower() else said.strip()
-    if isinstance(said, list):
-        return next(filter(None, map(words, said)), "")
-    if isinstance(said, dict):
-        return _first(said.get(key) for key in ("error", "message", "Message", "msg", "detail"))
-    return ""
-
-
-def _first(said: Iterable[Any]) -> str:
-    return next(filter(None, map(words, said)), "")

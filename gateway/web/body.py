@@ -58,7 +58,9 @@ def json_body(request: Request, most: int, deadlines: Deadlines, seconds: float)
         body = _read(request, most, began + seconds)
     try:
         data = loads(body)
-        dumps(data)  # its limit of 254 levels holds for whoever sends this on
+        dumps(
+            [[[[[[[[[[[[data]]]]]]]]]]]]
+        )  # its limit of 254 levels holds upstream too, and a translation may add some
     except ValueError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
     except TypeError as error:
