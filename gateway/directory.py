@@ -96,7 +96,7 @@ class Directory:
         return self._stand_ins(model)
 
     def _stand_ins(self, model: str) -> Targets:
-        if "/" not in model and modelmap.owner(model):
+        if "/" not in model and modelmap.owner(model) not in (None, ECHO.name):  # nobody stands in for a stand-in
             offers = ((name, modelmap.stand_in(name, model)) for name in self.routing_order)
             for name, stand_in in offers:
                 if stand_in:

@@ -9,8 +9,7 @@ GatewayError
 │   ├── ModelNotFound           404
 │   └── RateLimited             429
 ├── GatewayFault                ours
-│   ├── InternalError           500
-│   └── Unavailable             503
+│   └── InternalError           500
 ├── UpstreamFault               the upstream's; `retryable` says whether the same target may be asked again
 │   ├── UpstreamRejected        its 400, 404, 409, 413, 422 ...: mirrored
 │   ├── UpstreamLimited         429
@@ -22,6 +21,8 @@ GatewayError
 The envelope is the same for all: {"error": {"message", "type", "param", "code"}}.
 """
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 
@@ -108,12 +109,6 @@ class InternalError(GatewayFault):
     code = "internal_error"
 
 
-class Unavailable(GatewayFault):
-    status = 503
-    code = "unavailable"
-    retry_after = 1.0
-
-
 class UpstreamFault(GatewayError):
     """`upstream_status` is what the upstream answered, or a word (`reset`, `timeout`) where it answered nothing."""
 
@@ -187,3 +182,12 @@ def upstream_fault(
     fault = UpstreamRejected(message, upstream_status=status, status=status, code=code, param=param)
     fault.retryable = fault.moves_on = status in (408, 409, 425)
     return fault
+
+
+def traced(error: BaseException) -> dict[str, Any]:
+    """Where a fault of ours happened: no message, which may quote a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "fault": type(error).__name__,
+        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+    }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from gateway.errors import GatewayError, UpstreamFault, UpstreamLimited, UpstreamRejected
+from gateway.errors import ClientGone, GatewayError, UpstreamFault, UpstreamLimited, UpstreamRejected
 from gateway.providers import Target
 
 FIRST_DELAY, MOST_DELAY = 0.25, 4.0
@@ -29,6 +29,8 @@ class Plan:
 
     def failed(self, error: GatewayError) -> float:
         """Seconds to wait before `target`, which may be another now. Raises the error to answer with when it is over."""
+        if isinstance(error, ClientGone):
+            raise error
         self._errors.append(error)
         self._tried += 1
         delay = max(backoff(self._tried), error.retry_after or 0)

@@ -7,11 +7,12 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 import requests
+import structlog
 
 from gateway.adapters import ADAPTERS
 from gateway.adapters.contract import PAUSE, Adapter, Ask, Chunk, Completion, Json, Pause, VendorRequest
 from gateway.call import Call
-from gateway.errors import GatewayError, Untranslatable, UpstreamFailed, upstream_fault
+from gateway.errors import GatewayError, Untranslatable, UpstreamFailed, traced, upstream_fault
 from gateway.jsontext import dumps, loads
 from gateway.plan import Plan, ordered, retry_after
 from gateway.providers import Target
@@ -94,10 +95,12 @@ class Router:
                 exchange = self._open(call, target, request(adapter, ask), PLAIN_HEADERS)
                 with closing(exchange):
                     deque(_named(exchange.head(), target), 0)
-                    told = answer(adapter, ask, _json(exchange, target, adapter))
+                    data = _json(exchange, target, adapter)
+                    with _Sense(target):
+                        told = answer(adapter, ask, data)
             except GatewayError as error:
                 call.failed(target, error)
-                self._sleep(plan.failed(error))
+                self._rest(call, plan.failed(error))
             else:
                 call.answered_by(target, told)
                 call.usage = told.get("usage")
@@ -111,9 +114,12 @@ class Router:
         with closing(exchange):
             yield from _named(exchange.head(), target)
             if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
-                yield from _honest(adapter.chunks(ask, adapter.events(_named(exchange.blocks(), target))))
+                with _Sense(target):
+                    yield from _honest(adapter.chunks(ask, adapter.events(_named(exchange.blocks(), target))))
             else:
-                yield from _as_chunks(adapter.completion(ask, _json(exchange, target, adapter)))
+                data = _json(exchange, target, adapter)
+                with _Sense(target):
+                    yield from _as_chunks(adapter.completion(ask, data))
 
     def _open(self, call: Call, target: Target, wanted: VendorRequest, headers: dict[str, str]) -> Exchange:
         """Send a request; the exchange is closed with the call at the latest."""
@@ -141,9 +147,16 @@ class Router:
         """Wait, with a PAUSE whenever the client must hear something."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._sleep(max(0.0, min(left, call.watch.wake - time.monotonic())))
+            self._rest(call, max(0.0, min(left, call.watch.wake - time.monotonic())))
             if time.monotonic() >= call.watch.wake:
                 yield PAUSE
+
+    def _rest(self, call: Call, seconds: float) -> None:
+        """Sleep, and wake up when the client leaves. Raises ClientGone."""
+        if call.watch.client is None:
+            self._sleep(seconds)
+        else:
+            call.watch.rest(seconds)
 
 
 def _chat_request(adapter: Adapter, ask: Ask) -> VendorRequest:
@@ -166,6 +179,22 @@ def _named(items: Iterator[Item], target: Target) -> Iterator[Item]:
         yield from items
     except requests.RequestException as error:
         raise fault(error, target.provider.name) from error
+
+
+class _Sense:
+    """Within it, what an adapter stumbles over is the upstream's nonsense: JSON of a shape that its API never had."""
+
+    def __init__(self, target: Target) -> None:
+        self._name = target.provider.name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+            structlog.get_logger().error("nonsense", provider=self._name, **traced(error))
+            message = f"{self._name} answered with something that makes no sense."
+            raise UpstreamFailed(message, upstream_status="nonsense") from error
 
 
 def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:

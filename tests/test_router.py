@@ -231,3 +231,16 @@ class TestEmbeddings:
         assert asked.trail()["provider"] == "openai"
         with pytest.raises(Untranslatable):
             Room().router.embeddings(call(target("anthropic")))
+
+
+class TestNonsense:
+    @pytest.mark.parametrize(
+        "said", [{"choices": ["x"]}, {"choices": 7}, {"choices": [{"delta": {"tool_calls": ["x"]}}]}]
+    )
+    def test_json_of_a_wrong_shape_is_the_upstreams_failure_plain_and_streamed(self, said):
+        with pytest.raises(UpstreamFailed) as raised:
+            chunks(Room(sse(said)), call())
+        assert raised.value.status == 502
+        wrong = {**COMPLETION, "choices": [{"message": {"tool_calls": ["x"]}}]}
+        with pytest.raises(UpstreamFailed):
+            Room(plain(wrong)).router.completion(call())

@@ -52,13 +52,28 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def used(tree: ast.Module) -> Iterator[str]:
-    """Every name that leads into an imported module, in full: `time.sleep`, however it was imported."""
-    known = aliases(tree)
+    """
+    Every name that leads into an imported module, in full: `time.sleep`, however it was imported.
+
+    Annotations use nothing: who is handed a session may say so.
+    """
+    known, said = aliases(tree), {part for node in ast.walk(tree) for part in annotated(node)}
     for node in ast.walk(tree):
-        path = dotted(node)
+        path = dotted(node) if node not in said else ""
         first, dot, rest = path.partition(".")
         if first in known:
             yield known[first] + dot + rest
+
+
+def annotated(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node of a node's own annotation."""
+    match node:
+        case (
+            ast.arg(annotation=ast.AST() as said)
+            | ast.AnnAssign(annotation=said)
+            | ast.FunctionDef(returns=ast.AST() as said)
+        ):
+            yield from ast.walk(said)
 
 
 def dotted(node: ast.AST) -> str:
@@ -194,6 +209,10 @@ def test_a_rule_sees_what_it_forbids(name, source):
         ("only the router sleeps", "import time\ntime.monotonic()\ndef wait(sleep): sleep(1)"),
         ("only the settings read the environment", "import os\nos.urandom(32)"),
         ("only the transport opens sockets", "import requests\ntry: pass\nexcept requests.RequestException: pass"),
+        (
+            "only the transport opens sockets",
+            "import requests\ndef ask(session: requests.Session): session.get('http://a')",
+        ),
         ("only adapters and tables know a vendor by its name", "status == 'ok'\ntable = {'openai': 1}"),
         ("flask and marshmallow stay in the web room", "import flaskless"),
         ("nothing but the factory imports the web room", "from gateway.website import page"),

@@ -76,10 +76,10 @@ def _identity(ask: Ask, chunk: Chunk) -> Json:
 
 
 def _told(ask: Ask, chunk: Chunk, choices: dict[int, Choice]) -> Chunk | None:
-    """A chunk without its usage; None where nothing else is in it."""
+    """A chunk with something to tell besides usage, without that; else None."""
     told = [_choice(ask, n, one, choices) for n, one in enumerate(chunk.get("choices") or ())]
     kept = [one for one in told if one is not None]
-    if not kept and (told or chunk.keys() <= PLAIN):
+    if not kept and (told or usage(chunk) or chunk.keys() <= PLAIN):
         return None
     return {**{name: value for name, value in chunk.items() if name != "usage"}, "choices": kept}
 

@@ -43,18 +43,24 @@ class Watch:
         Raises ClientGone when the client left, requests.ReadTimeout at the deadline.
         """
         until = min(until, self.deadline)
-        while True:
-            left = until - time.monotonic()
-            if left <= 0:
-                if until == self.deadline:
-                    raise requests.ReadTimeout("the deadline of the call has passed")
-                return False
+        while (left := until - time.monotonic()) > 0:
             if self._poll(upstream, events, left):
                 return True
+        if until == self.deadline:
+            raise requests.ReadTimeout("the deadline of the call has passed")
+        return False
 
-    def _poll(self, upstream: socket.socket, events: int, left: float) -> bool:
+    def rest(self, seconds: float) -> None:
+        """Wait for nothing but the time to pass. Raises ClientGone."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._poll(None, 0, left)
+
+    def _poll(self, upstream: socket.socket | None, events: int, left: float) -> bool:
+        """Whether the upstream was ready first, before the client stirred or the time was up."""
         poller = select.poll()
-        poller.register(upstream, events)
+        if upstream is not None:
+            poller.register(upstream, events)
         client = self.client
         if client is not None and self.pipelined:
             left = min(left, GLANCE)
@@ -63,7 +69,7 @@ class Watch:
         fds = {fd for fd, _ in poller.poll(None if left == math.inf else left * 1000)}
         if client is not None and (self.pipelined or client.fileno() in fds):
             self._look(client)
-        return upstream.fileno() in fds
+        return upstream is not None and upstream.fileno() in fds
 
     def _look(self, client: socket.socket) -> None:
         """Raise ClientGone if nothing more can come from the client; bytes from it are its next request."""

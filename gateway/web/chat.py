@@ -35,7 +35,7 @@ def create_completion() -> Response:
         return gateway_headers(as_json(completions.complete(rooms().router, call)), call)
     response = Response(completions.stream(rooms().router, call), headers=STREAM_HEADERS)
     response.call_on_close(call.cleanup.close)
-    return gateway_headers(response, call)
+    return gateway_headers(response, call) if call.answered else response  # else its last chunk will say it
 
 
 @blueprint.post("/v1/embeddings")

@@ -7,8 +7,7 @@ import structlog
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
-from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest
-from gateway.web.log import traced
+from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest, traced
 from gateway.web.respond import as_json, gateway_headers
 
 log = structlog.get_logger()

@@ -1,9 +1,8 @@
 """One structured line a request. Never a prompt, a key, or anything that a client or an upstream wrote in words."""
 
+import re
 import sys
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +10,14 @@ import structlog
 from flask import Flask, Response, g, request
 
 from gateway.call import Call
+from gateway.errors import GatewayError, InvalidRequest, Untranslatable, UpstreamLimited, UpstreamRejected, traced
 from gateway.settings import Settings
+
+FIELD = re.compile(r"[a-z_]+(\[\d+\])?")
+"""A top-level field of ours, and which of its items: what follows in a path may be a client's own key."""
+MIRRORED = (UpstreamRejected, UpstreamLimited)
+"""Errors whose code is the upstream's word."""
+MODEL_SHOWN = 200
 
 
 def configure(settings: Settings) -> None:
@@ -50,7 +56,7 @@ def init_app(app: Flask) -> None:
             line = {**said, "seconds": round(time.monotonic() - began, 6), **(of_call(call, began) if call else {})}
             ended = call.error if call and call.error else error
             if ended is not None:
-                line |= {"error": type(ended).__name__, "code": ended.code, "param": ended.param}
+                line |= of_error(ended)
             log.info("request", **{name: value for name, value in line.items() if value is not None})
 
         return response
@@ -61,7 +67,7 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
     used = call.usage or {}
     target = call.answered
     told = {
-        "model": call.chat["model"],
+        "model": call.chat["model"][:MODEL_SHOWN],
         "served": call.model,
         "provider": target.provider.name if target else None,
         "attempts": ",".join(call.attempts) or None,
@@ -76,10 +82,10 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
     return {**told, **(traced(call.fault) if call.fault else {})}
 
 
-def traced(error: BaseException) -> dict[str, Any]:
-    """Where a fault of ours happened: no message, which may quote a request."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return {
-        "fault": type(error).__name__,
-        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
-    }
+def of_error(error: GatewayError) -> dict[str, Any]:
+    """An error without any words of a client or an upstream."""
+    told = {"error": type(error).__name__, "code": None if isinstance(error, MIRRORED) else error.code}
+    if isinstance(error, InvalidRequest) and not isinstance(error, Untranslatable) and error.param:
+        field = FIELD.match(error.param)
+        told["param"] = field[0] if field else None
+    return told

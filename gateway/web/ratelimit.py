@@ -67,11 +67,11 @@ def add_headers(response: Response) -> None:
     whose = g.get("asker")
     if whose is None:
         return
-    found = [(*window(limit, whose), limit.amount) for limit in rooms().limits]
-    reset, remaining, amount = min(found, key=lambda one: one[1])
-    response.headers["x-ratelimit-limit-requests"] = str(amount)
+    found = [(*window(limit, whose), limit) for limit in rooms().limits]
+    reset, remaining, limit = min(found, key=lambda one: one[1])
+    response.headers["x-ratelimit-limit-requests"] = str(limit.amount)
     response.headers["x-ratelimit-remaining-requests"] = str(max(0, remaining))
-    response.headers["x-ratelimit-reset-requests"] = duration(reset - time.time())
+    response.headers["x-ratelimit-reset-requests"] = duration(min(reset - time.time(), limit.get_expiry()))
 
 
 def duration(seconds: float) -> str:

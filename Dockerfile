@@ -1,0 +1,21 @@
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    PORT=8000
+# Open to the network, it starts only with VALID_API_KEYS, or GATEWAY_AUTH=off where that is meant.
+
+WORKDIR /app
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check --requirement requirements.txt
+COPY app.py wsgi.py gunicorn.conf.py ./
+COPY gateway gateway
+
+RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin switchyard
+USER switchyard
+
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=4)"]
+CMD ["gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
