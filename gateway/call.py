@@ -50,6 +50,7 @@ class Call:
         key = target.provider.key or ""
         if len(key) >= SHORTEST_KEY:
             error.message = error.message.replace(key, "***")
+            error.args = (error.message,)
 
     def answered_by(self, target: Target, answer: Json) -> None:
         """The first content, or the whole answer, is there."""
@@ -57,7 +58,9 @@ class Call:
         self.answered, self.model, self.first_content = target, answer.get("model"), time.monotonic()
 
     def tokens(self) -> int:
-        return int((self.usage or {}).get("total_tokens") or 0)
+        """All that were used, as far as is known."""
+        total = (self.usage or {}).get("total_tokens")
+        return total if isinstance(total, int) else 0
 
     def finish(self, error: GatewayError | None = None) -> None:
         """The end is reached, with an answer or with an error; a client that left has not reached it."""

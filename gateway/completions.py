@@ -27,6 +27,7 @@ def complete(router: Router, call: Call) -> Completion:
         said = tokens.texts([choice["message"] for choice in completion["choices"]])
         completion = {**completion, "usage": _estimate(call, sum(map(tokens.count, said)))}
     call.usage = completion["usage"]
+    router.settle(call)
     call.finish()
     return completion
 
@@ -34,6 +35,7 @@ def complete(router: Router, call: Call) -> Completion:
 def embed(router: Router, call: Call) -> Json:
     """The answer to an embeddings request. Raises GatewayError."""
     answer = router.embeddings(call)
+    router.settle(call)
     call.finish()
     return answer
 
@@ -51,13 +53,14 @@ def stream(
             break
         if time.monotonic() >= call.watch.wake:
             break
-    return _frames(call, chain(first, chunks), ping_every)
+    return _frames(router, call, chain(first, chunks), ping_every)
 
 
-def _frames(call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> Iterator[bytes]:
+def _frames(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> Iterator[bytes]:
     """What the client is sent: all that has arrived at once; a ping after a silence; the end, or an error frame."""
-    told = _told(call, chunks)
-    if call.answered is None:
+    told = _told(router, call, chunks)
+    late = call.answered is None
+    if late:
         told = _signed(call, told)
         yield PING
     frames: list[bytes] = []
@@ -81,34 +84,39 @@ def _frames(call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> I
     except Exception as error:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
         call.fault, ended = error, InternalError("The gateway failed.")
     if ended is not None:
-        frames.append(b"data: %b\n\n" % dumps(ended.envelope()))
+        trail = {"gateway": call.trail()} if late else {}
+        frames.append(b"data: %b\n\n" % dumps(ended.envelope() | trail))
     yield b"".join(frames)
     call.finish(ended)
 
 
-def _told(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:
+def _told(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:
     """The chunks as the client asked for them: with usage at the end, or without any."""
     wanted = bool((call.chat.get("stream_options") or {}).get("include_usage"))
     size, last = 0, None
-    for chunk in chunks:
-        if isinstance(chunk, Pause):
-            yield chunk
-        elif not chunk["choices"] and chunk.get("usage"):
-            call.usage, last = chunk["usage"], chunk
-        else:
-            size += _length(chunk)
-            last = last or {**chunk, "choices": []}
-            yield {**chunk, "usage": None} if wanted else chunk
-    if call.usage is None:
-        call.usage = _estimate(call, math.ceil(size / tokens.BYTES_A_TOKEN))
+    try:
+        for chunk in chunks:
+            if isinstance(chunk, Pause):
+                yield chunk
+            elif not chunk["choices"] and chunk.get("usage"):
+                call.usage, last = chunk["usage"], chunk
+            else:
+                size += _length(chunk)
+                last = last or {**chunk, "choices": []}
+                yield {**chunk, "usage": None} if wanted else chunk
+    finally:  # also of an answer that broke off, or that nobody waited for
+        if call.usage is None and call.answered:
+            call.usage = _estimate(call, math.ceil(size / tokens.BYTES_A_TOKEN))
+        router.settle(call)
     if wanted and last:
         yield {**last, "usage": call.usage}
 
 
 def _length(chunk: Chunk) -> int:
     """About how many bytes of text a chunk has."""
+    deltas = (choice["delta"] for choice in chunk["choices"])
     return sum(
-        len(choice["delta"].get("content") or "") or len(str(choice["delta"])) // 4 for choice in chunk["choices"]
+        len(delta["content"]) if isinstance(delta.get("content"), str) else len(str(delta)) // 4 for delta in deltas
     )
 
 

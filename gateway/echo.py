@@ -11,6 +11,7 @@ import random
 import re
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 from gateway import tokens
 from gateway.adapters.contract import Chat, Chunk, Completion, Json
@@ -19,6 +20,18 @@ from gateway.sample import sample
 
 MODEL = "echo"
 DIMENSIONS = 1536
+MOST_NUMBERS = 1 << 20
+"""In all the embeddings of one answer."""
+MOST_SAID = 4000
+"""Characters of a message that it repeats."""
+
+
+class Refused(ValueError):
+    """A request that is too much for a stand-in; `param` is its path."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 def completion(chat: Chat, ident: str, created: int) -> Completion:
@@ -54,7 +67,12 @@ def embeddings(asked: Json) -> Json:
     """Unit vectors that depend on the input alone."""
     given = asked["input"]
     inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-    vectors = [_vector(dumps(one), asked.get("dimensions") or DIMENSIONS) for one in inputs]
+    dimensions = asked.get("dimensions") or DIMENSIONS
+    if len(inputs) * dimensions > MOST_NUMBERS:
+        raise Refused(
+            f"echo makes at most {MOST_NUMBERS} numbers at once.", "dimensions" if len(inputs) == 1 else "input"
+        )
+    vectors = [_vector(dumps(one), dimensions) for one in inputs]
     used = sum(len(one) if isinstance(one, list) else tokens.count(one) for one in inputs)
     coded = [base64.b64encode(v.tobytes()).decode() for v in vectors]
     listed = coded if asked.get("encoding_format") == "base64" else [v.tolist() for v in vectors]
@@ -68,8 +86,8 @@ def embeddings(asked: Json) -> Json:
 
 def _vector(text: bytes, dimensions: int) -> "array[float]":
     dice = random.Random(hashlib.sha256(text).digest())  # noqa: S311 - no secret
-    values = [dice.gauss(0, 1) for _ in range(dimensions)]
-    length = sum(value * value for value in values) ** 0.5
+    values = array("i", dice.randbytes(4 * dimensions))
+    length = sum(value * value for value in values) ** 0.5 or 1.0
     return array("f", [value / length for value in values])
 
 
@@ -117,14 +135,22 @@ def _call(tool: Json, name: str) -> Json:
 
 
 def _arguments(function: Json) -> str:
-    return dumps(sample(function.get("parameters") or {"type": "object"})).decode()
+    return _filled(function.get("parameters") or {"type": "object"}, "tools")
+
+
+def _filled(schema: Any, param: str) -> str:
+    """JSON that fits a schema."""
+    try:
+        return dumps(sample(schema)).decode()
+    except (ValueError, TypeError) as error:
+        raise Refused(f"echo cannot fill this schema: {error}.", param) from error
 
 
 def _text(chat: Chat) -> str:
     said = _last(chat)
     match chat.get("response_format"):
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-            return dumps(sample(schema)).decode()
+            return _filled(schema, "response_format")
         case {"type": "json_object" | "json_schema"}:
             return dumps({"model": "echo, a stand-in", "you_said": said}).decode()
     return f"This is echo, Switchyard's built-in stand-in for a model. You said: {said}"
@@ -133,9 +159,9 @@ def _text(chat: Chat) -> str:
 def _last(chat: Chat) -> str:
     """The text of the last message."""
     content = chat["messages"][-1].get("content")
-    if isinstance(content, str):
-        return content
-    return " ".join(part.get("text") or f"[{part['type']}]" for part in content or ())
+    if isinstance(content, list):
+        content = " ".join(part.get("text") or f"[{part['type']}]" for part in content)
+    return (content or "")[:MOST_SAID]
 
 
 def _cut(text: str, chat: Chat) -> tuple[str, str]:

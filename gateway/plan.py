@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -9,6 +10,9 @@ from email.utils import parsedate_to_datetime
 from gateway.errors import ClientGone, GatewayError, UpstreamFault, UpstreamLimited, UpstreamRejected
 from gateway.providers import Target
 
+SECONDS = re.compile(r"\d{1,15}(\.\d{1,15})?")
+MOST_TOLD = 86400.0
+"""Seconds that are told on at most, whatever the upstream says."""
 FIRST_DELAY, MOST_DELAY = 0.25, 4.0
 """Seconds: the backoff's start, and the longest wait (ours or a Retry-After's) before the same target is asked again."""
 
@@ -64,14 +68,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from an upstream's `retry-after-ms` or `Retry-After` (seconds or a date)."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name, "")
-        try:
-            return max(0.0, float(value) / unit)
-        except ValueError:
-            pass
+        if SECONDS.fullmatch(value):
+            return min(float(value) / unit, MOST_TOLD)
     try:
-        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
-    except ValueError:
+        until = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
+    except (ValueError, OverflowError):
         return None
+    return min(max(0.0, until - time.time()), MOST_TOLD)
 
 
 def ordered(targets: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -76,9 +76,13 @@ class Router:
                     raise
                 delay = plan.failed(error)
             else:
-                self._spent(target, call.tokens())
                 return
             yield from self._silence(call, delay)
+
+    def settle(self, call: Call) -> None:
+        """Count what the call used, once that is known."""
+        if call.answered:
+            self._spent(call.answered, call.tokens())
 
     def _first(
         self,
@@ -104,7 +108,6 @@ class Router:
             else:
                 call.answered_by(target, told)
                 call.usage = told.get("usage")
-                self._spent(target, call.tokens())
                 return told
 
     def _stream(self, call: Call, target: Target) -> Stream:

@@ -104,3 +104,15 @@ def test_a_plain_answer_is_accounted():
     asked = call()
     assert complete(Room(plain(COMPLETION)).router, asked) == COMPLETION
     assert (asked.usage, asked.outcome) == (COMPLETION["usage"], "completed")
+
+
+def test_what_was_used_is_settled_also_when_it_is_only_estimated_or_the_answer_breaks_off():
+    for blocks in (WHOLE, WHOLE[:3], (chunk("some words"), RESET)):
+        room = Room(sse(*blocks))
+        list(stream(room.router, call(stream=True)))
+        ((name, tokens),) = room.spent
+        assert name == "openai"
+        assert tokens > 2
+    room = Room(plain({**COMPLETION, "usage": None}))
+    complete(room.router, call())
+    assert room.spent == [("openai", 7)]

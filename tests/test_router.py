@@ -31,6 +31,7 @@ class TestPlain:
         room, asked = Room(plain(COMPLETION)), call()
         assert room.router.completion(asked) == COMPLETION
         assert asked.trail() == {"attempts": "openai:200", "provider": "openai", "model": "gpt-x"}
+        room.router.settle(asked)
         assert room.spent == [("openai", 5)]
 
     def test_the_request_has_the_targets_url_key_and_model(self):
@@ -223,6 +224,7 @@ class TestEmbeddings:
         room, asked = Room(plain(data)), call()
         assert room.router.embeddings(asked) == data
         assert room.transport.asked[0]["url"].endswith("/embeddings")
+        room.router.settle(asked)
         assert room.spent == [("openai", 3)]
 
     def test_a_provider_without_them_is_passed_over(self):

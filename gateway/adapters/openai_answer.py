@@ -25,7 +25,7 @@ def completion(ask: Ask, data: Json) -> Completion:
     if data.get("error"):
         raise in_band(data["error"], data)
     choices = data.get("choices")
-    if not isinstance(choices, list) or not all(isinstance(one, dict) for one in choices):
+    if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
         raise UpstreamFailed("The upstream's answer has no choices.", upstream_status="nonsense")
     answer = {
         **data,

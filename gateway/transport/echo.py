@@ -22,7 +22,13 @@ class EchoAdapter(BaseAdapter):
         self._pace, self._sleep, self._count = pace, sleep, itertools.count()
 
     def open(self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, watch: Watch) -> "EchoExchange":
-        asked = loads(body)
+        try:
+            return self._answer(url, loads(body), watch)
+        except echo.Refused as error:
+            said = {"message": str(error), "type": "invalid_request_error", "param": error.param, "code": None}
+            return EchoExchange(dumps({"error": said}), status=400)
+
+    def _answer(self, url: str, asked: Any, watch: Watch) -> "EchoExchange":
         if url.endswith("/embeddings"):
             return EchoExchange(dumps(echo.embeddings(asked)))
         ident, created = f"chatcmpl-echo-{next(self._count)}", int(time.time())
@@ -47,9 +53,10 @@ class EchoAdapter(BaseAdapter):
 
 
 class EchoExchange:
-    status = 200
+    """An exchange that has happened already."""
 
-    def __init__(self, body: bytes, blocks: Iterable[bytes | Pause] = ()) -> None:
+    def __init__(self, body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
+        self.status = status
         self.headers: Mapping[str, str] = {"content-type": "application/json" if body else "text/event-stream"}
         self._body, self._blocks = body, iter(blocks)
 

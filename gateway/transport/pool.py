@@ -29,37 +29,44 @@ class Place(NamedTuple):
 
 
 class Connection:
-    """One connection: http.client's, for connecting, TLS and proxies; `sock` is not blocking."""
+    """One connection: http.client's, for connecting, TLS and proxies."""
 
     def __init__(self, place: Place, http_connection: http.client.HTTPConnection) -> None:
         self.place, self._http = place, http_connection
         self.idle_since = 0.0
         http_connection.connect()
         self.sock: socket.socket = http_connection.sock
-        self.sock.settimeout(0)
+        self._timeout: float | None = None
 
-    def send(self, data: bytes, timeout: float | None) -> None:
-        """Write it all; `timeout` in seconds is for each wait until the upstream takes more."""
+    def send(self, data: memoryview) -> int:
+        """Write what the upstream takes at once; how many bytes that was."""
+        self._patience(0)
         try:
-            sent = self.sock.send(data)
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            sent = 0
-        if sent < len(data):
+            return self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def read(self, most: int, timeout: float) -> bytes | None:
+        """What there is, b"" at the end, None when `timeout` (seconds) passed without anything."""
+        self._patience(timeout)
+        try:
+            return self.sock.recv(most)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def _patience(self, timeout: float) -> None:
+        if timeout != self._timeout:
             self.sock.settimeout(timeout)
-            self.sock.sendall(memoryview(data)[sent:])
-            self.sock.settimeout(0)
+            self._timeout = timeout
 
     def usable(self) -> bool:
         """Whether an idle connection is still open: it has neither been closed nor said anything unasked."""
         if time.monotonic() - self.idle_since > IDLE:
             return False
         try:
-            self.sock.recv(1)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return True
+            return self.read(1, 0) is None
         except OSError:
             return False
-        return False
 
     def close(self) -> None:
         self._http.close()
@@ -95,12 +102,13 @@ class Pool:
             connection.close()
         return None
 
-    def fresh(self, place: Place) -> Connection:
-        """A new connection. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
+    def fresh(self, place: Place, timeout: float) -> Connection:
+        """A new connection, within `timeout` seconds. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
+        timeout = min(timeout, self.connect_timeout)
         try:
-            return Connection(place, self._http(place))
+            return Connection(place, self._http(place, timeout))
         except TimeoutError as error:
-            raise requests.ConnectTimeout(f"no connection within {self.connect_timeout:g} s") from error
+            raise requests.ConnectTimeout(f"no connection within {timeout:g} s") from error
         except ssl.SSLError as error:
             raise requests.exceptions.SSLError(str(error.reason or error)) from error
         except OSError as error:
@@ -121,13 +129,13 @@ class Pool:
             while idle:
                 idle.pop().close()
 
-    def _http(self, place: Place) -> http.client.HTTPConnection:
+    def _http(self, place: Place, timeout: float) -> http.client.HTTPConnection:
         proxy = self._proxy(place)
         host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
         connection = (
-            http.client.HTTPSConnection(host, port, timeout=self.connect_timeout, context=self.tls)
+            http.client.HTTPSConnection(host, port, timeout=timeout, context=self.tls)
             if place.scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=self.connect_timeout)
+            else http.client.HTTPConnection(host, port, timeout=timeout)
         )
         if proxy:
             connection.set_tunnel(place.host, place.port, _proxy_headers(proxy.username, proxy.password))

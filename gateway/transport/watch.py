@@ -1,12 +1,11 @@
 """Waiting on two sockets at once: the upstream's, for bytes, and the client's, for its leaving."""
 
-import io
 import math
 import select
 import socket
-import ssl
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import requests
 
@@ -15,7 +14,17 @@ from gateway.errors import ClientGone
 READ = select.POLLIN | select.POLLHUP | select.POLLERR
 ESTABLISHED = 1
 GLANCE = 0.2
-"""Seconds between looks at a client whose next request already waits behind this one."""
+"""Seconds that a wait looks at the upstream alone, which in a stream that flows is all of it; and between looks at a
+client whose next request already waits behind this one."""
+
+
+class Readable(Protocol):
+    """What can be waited for."""
+
+    sock: socket.socket
+
+    def read(self, most: int, timeout: float) -> bytes | None:
+        """What there is, b"" at the end, None when `timeout` (seconds) passed without anything."""
 
 
 @dataclass(slots=True)
@@ -32,17 +41,27 @@ class Watch:
     wake: float = math.inf
     pipelined: bool = False
 
-    def left(self) -> float | None:
-        """Seconds to the deadline, as a socket's timeout has them."""
-        return None if self.deadline == math.inf else max(0.001, self.deadline - time.monotonic())
+    def left(self) -> float:
+        """Seconds to the deadline."""
+        return max(0.001, self.deadline - time.monotonic())
 
-    def wait(self, upstream: socket.socket, events: int, until: float) -> bool:
-        """
-        Whether the upstream is ready before `until`.
+    def receive(self, upstream: Readable, most: int, until: float) -> bytes | None:
+        """The next bytes of the upstream, b"" at their end, None when `until` (`time.monotonic()`) passed.
 
         Raises ClientGone when the client left, requests.ReadTimeout at the deadline.
         """
         until = min(until, self.deadline)
+        glance = min(GLANCE, max(0.0, until - time.monotonic()))
+        data = upstream.read(most, glance)
+        while data is None and self._ready(upstream.sock, READ, until):
+            data = upstream.read(most, 0)
+        return data
+
+    def writable(self, upstream: Readable) -> bool:
+        """Wait until the upstream takes more, or says something; False when `wake` passed. Raises as `receive` does."""
+        return self._ready(upstream.sock, READ | select.POLLOUT, min(self.wake, self.deadline))
+
+    def _ready(self, upstream: socket.socket, events: int, until: float) -> bool:
         while (left := until - time.monotonic()) > 0:
             if self._poll(upstream, events, left):
                 return True
@@ -94,33 +113,3 @@ def _established(client: socket.socket) -> bool:
         return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
     except OSError:
         return client.family == socket.AF_UNIX
-
-
-class WatchedReader(io.RawIOBase):
-    """
-    The raw stream below a response's buffer: reads what there is, or waits for it under a Watch.
-
-    `patience` is the moment (`time.monotonic()`) at which a read gives up for now; -inf: it never waits.
-    """
-
-    def __init__(self, upstream: socket.socket, watch: Watch) -> None:
-        self.upstream, self.watch = upstream, watch
-        self.patience = math.inf
-        self.ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
-        while True:
-            try:
-                count = self.upstream.recv_into(buffer)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                events = READ
-            except ssl.SSLWantWriteError:
-                events = select.POLLOUT
-            else:
-                self.ended = not count
-                return count
-            if self.patience == -math.inf or not self.watch.wait(self.upstream, events, self.patience):
-                return None

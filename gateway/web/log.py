@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
         said = {
             "request_id": g.request_id,
             "method": request.method,
-            "path": request.path,
+            "path": request.path[:MODEL_SHOWN],
             "key": key.prefix if key else None,
             "status": response.status_code,
         }
@@ -68,7 +68,7 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
     target = call.answered
     told = {
         "model": call.chat["model"][:MODEL_SHOWN],
-        "served": call.model,
+        "served": str(call.model)[:MODEL_SHOWN] if call.model else None,
         "provider": target.provider.name if target else None,
         "attempts": ",".join(call.attempts) or None,
         "stream": bool(call.chat.get("stream")),

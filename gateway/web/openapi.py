@@ -120,7 +120,7 @@ def document(url: str | None = None, *, closed: bool = True) -> Json:
 def paths(closed: bool) -> dict[str, dict[str, Json]]:
     """The operations by path and method."""
     keys: list[Json] = [{name: []} for name in SECURITY] if closed else []
-    chat = {JSON: {"schema": ChatCompletion}, "text/event-stream": {"schema": TEXT}}
+    chat = {JSON: {"schema": ChatCompletion}, "text/event-stream": {}}
     chat_said = f"The answer. With `stream`, each line's `data` is a {ChatCompletionChunk.__name__}, the last `[DONE]`."
     embedded = {JSON: {"schema": Embeddings}}
     return {

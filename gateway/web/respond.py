@@ -17,6 +17,9 @@ EXPOSED = (
 )
 """The headers that a page of another origin may read."""
 
+MOST = 8000
+"""Characters of a header: clients read no more than some tens of thousands in all."""
+
 
 def as_json(data: Any, status: int = 200) -> Response:
     return Response(dumps(data), status, mimetype="application/json")
@@ -26,7 +29,7 @@ def gateway_headers(response: Response, call: Call) -> Response:
     """Say what the gateway did. Text that a header cannot hold is percent-encoded."""
     for name, value in call.trail().items():
         if value:
-            response.headers[f"x-gateway-{name}"] = printable(value)
+            response.headers[f"x-gateway-{name}"] = printable(value)[:MOST]
     return response
 
 

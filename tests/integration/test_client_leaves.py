@@ -19,11 +19,12 @@ UPSTREAMS = {
     "silent after its headers": [head(200, "text/event-stream", transfer_encoding="chunked"), FOREVER],
     "silent after its first content": streamed(ROLE, text("Hel"), FOREVER, text("lo"), STOP),
     "chatty": streamed(ROLE, *CHATTER),
+    "heartbeats before its content": streamed(ROLE, *(step for _ in range(1200) for step in (b": beat\n\n", 0.05))),
     "silent in mid-body": [head(200, content_length=1000) + b"{", FOREVER],
     "trickling its body": [head(200, content_length=10000), *(step for _ in range(1200) for step in (b" ", 0.05))],
 }
 CASES = [
-    *(("streamed", name) for name in list(UPSTREAMS)[:4]),
+    *(("streamed", name) for name in list(UPSTREAMS)[:5]),
     ("plain", "silent before its headers"),
     ("plain", "silent in mid-body"),
     ("plain", "trickling its body"),

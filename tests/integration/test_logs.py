@@ -131,7 +131,7 @@ def test_no_prompt_key_or_word_of_an_upstream_is_ever_written(gateway, upstream)
         {"Authorization": f"Bearer {wrong_key}"},
         {"x-api-key": wrong_key, "Authorization": ""},
         {"Authorization": f"Basic {secret}"},
-        {"Cookie": secret, "X-Forwarded-For": secret, "X-Request-Id": f"{secret} "},
+        {"Cookie": secret, "X-Forwarded-For": secret, "X-Request-Id": f"{secret} {secret}"},
     ):
         post(gateway, chat("echo", secret), **headers)
     requests.get(f"{gateway.url}/v1/models?key={secret}", timeout=10)

@@ -78,6 +78,7 @@ def test_a_late_failure_is_an_error_frame(talks):
     heard = talks["late failure"]
     assert heard.status == 200
     assert "Late and wrong." in heard.error["message"]
+    assert heard.frames[-1]["gateway"]["attempts"] == "openai:400"
     assert not heard.done
     assert heard.chunks == []
 

@@ -80,8 +80,8 @@ class Stream:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error in its last frame."""
-        return enveloped(self.frames[-1])
+        """The error in its last frame, where a stream that began late has its trail too."""
+        return enveloped({name: value for name, value in self.frames[-1].items() if name != "gateway"})
 
     @property
     def choices(self) -> list[dict[str, Any]]:

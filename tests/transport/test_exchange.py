@@ -309,3 +309,52 @@ def test_a_compressed_answer_is_unpacked(upstream, transport):
     wire = OK + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + chunked(body[:7], body[7:])
     server = upstream(lambda connection, _: connection.sendall(wire))
     assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello" * 100
+
+
+def test_a_large_request_to_a_slow_reader_is_sent_whole(transport):
+    listener, got = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            while sum(map(len, got)) < (8 << 20) + 150:
+                got.append(connection.recv(1 << 18))
+                time.sleep(0.001)
+            connection.sendall(OK + b"content-length: 2\r\n\r\nok")
+
+    threading.Thread(target=serve, daemon=True).start()
+    exchange = transport.open(
+        f"http://127.0.0.1:{listener.getsockname()[1]}/", {"X": "y" * 60}, b"x" * (8 << 20), Watch()
+    )
+    with closing(listener):
+        assert read(exchange) == b"ok"
+    assert b"".join(got).endswith(b"x" * (8 << 20))
+
+
+def test_an_upstream_that_does_not_read_leaves_time_for_pauses_and_for_a_client_that_leaves(transport):
+    listener = socket.create_server(("127.0.0.1", 0))
+    watch = Watch(wake=time.monotonic() + 0.2)
+    exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
+    ours, clients = socket.create_server(("127.0.0.1", 0)), socket.socket()
+    clients.connect(ours.getsockname())
+    watch.client, _ = ours.accept()
+    with closing(listener), closing(ours), closing(watch.client), closing(exchange):
+        head = exchange.head()
+        assert next(head) is PAUSE
+        watch.wake = math.inf
+        clients.close()
+        with pytest.raises(ClientGone):
+            next(head)
+
+
+def test_a_connection_is_dropped_by_close_even_if_a_line_end_is_late(upstream, transport):
+    gone = threading.Event()
+
+    def script(connection, _number):
+        connection.sendall(OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello")
+        gone.set() if connection.recv(1) == b"" else None
+
+    exchange = transport.open(upstream(script).url, {}, b"{}", Watch())
+    list(exchange.head())
+    exchange.close()
+    assert gone.wait(5)
