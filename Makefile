@@ -1,10 +1,11 @@
 # make run      serve on http://127.0.0.1:8000
 # make test     the tests
 # make check    format, lint, types, imports, and the tests
+# make bench    its speed, in some 90 seconds; bench-peers: beside LiteLLM, Portkey and nginx; bench-soak: its memory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lint format clean
+.PHONY: run test check lint format bench bench-peers bench-soak clean
 
 run: .venv/run.stamp
 	$(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
@@ -24,8 +25,19 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: .venv/run.stamp
+	$(BIN)/python bench/run.py --quick --skip held-3000,anthropic-held,anthropic-sustained
+
+bench-peers: .venv/run.stamp
+	PYTHON=$(PYTHON) bench/peers/setup.sh
+	$(BIN)/python bench/run.py --targets direct,ours,nginx,litellm,portkey --rounds 3 --name peers
+
+bench-soak: .venv/run.stamp
+	$(BIN)/python bench/soak.py
+
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, as in: make PYTHON=python3.13 run")'
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/run.stamp: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

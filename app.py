@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -11,6 +12,7 @@ from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.directory import Directory
+from gateway.errors import traced
 from gateway.keys import Keys
 from gateway.limits import TargetLimits
 from gateway.listings import Listings
@@ -18,23 +20,31 @@ from gateway.router import Router, sleep
 from gateway.settings import Settings, in_force
 from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
 from gateway.web import chat, docs, errors, health, log, models, ratelimit
-from gateway.web.body import Deadlines
+from gateway.web.body import Deadlines, discard_body
 from gateway.web.respond import EXPOSED
-from gateway.web.rooms import NAME, Rooms
+from gateway.web.rooms import NAME, Rooms, rooms
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Gateway(Flask):
+    """Flask, whose last resort logs where a fault was, not what it said: that may quote a request."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        structlog.get_logger().error("fault", **traced(exc_info[1]))
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The gateway as a WSGI application. Raises ConfigurationError."""
     settings = settings or in_force()
     log.configure(settings)
-    app = Flask("gateway", static_folder=None)
+    app = Gateway("gateway", static_folder=None)
+    app.url_map.merge_slashes = False  # an unknown URL is a 404, not a redirect
     app.extensions[NAME] = furnished(settings)
     for module in (chat, models, health, docs):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(docs.page)
-    name_requests(app)
+    name_requests(app, settings)
     log.init_app(app)
     ratelimit.init_app(app, settings)
     errors.init_app(app)
@@ -66,7 +76,7 @@ def furnished(settings: Settings) -> Rooms:
     return Rooms(settings, Keys(settings.keys), directory, listings, router, limits, Deadlines())
 
 
-def name_requests(app: Flask) -> None:
+def name_requests(app: Flask, settings: Settings) -> None:
     """Every request has an id, the client's own where it is well-formed, and every response says it."""
 
     @app.before_request
@@ -79,4 +89,6 @@ def name_requests(app: Flask) -> None:
     def end(response: Response) -> Response:
         response.headers["x-request-id"] = g.request_id
         ratelimit.add_headers(response)
+        if response.status_code >= 400:
+            discard_body(request, settings.max_body, rooms().deadlines, settings.body_timeout)
         return response

@@ -13,6 +13,7 @@ from gateway.transport.watch import Watch
 
 MOST_LISTED = 6000
 """Characters of dropped paths that fit a header; of more, only what they are part of is told."""
+MOST_ROOTS = 50
 SHORTEST_KEY = 8
 """Characters below which a key is a placeholder, and masking it would only maul words."""
 
@@ -36,7 +37,7 @@ class Call:
     first_content: float | None = None
     outcome: str = "abandoned"
     error: GatewayError | None = None
-    fault: Exception | None = None
+    fault: Mapping[str, Any] | None = None
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     def ask(self, target: Target) -> Ask:
@@ -83,4 +84,5 @@ def listed(paths: tuple[str, ...]) -> list[str]:
     told = [path.replace(",", "%2C") for path in paths]
     if sum(map(len, told)) <= MOST_LISTED:
         return told
-    return list(dict.fromkeys(path.partition(".")[0].partition("[")[0][:100] for path in told))
+    roots = list(dict.fromkeys(path.partition(".")[0].partition("[")[0][:100] for path in told))
+    return roots if len(roots) <= MOST_ROOTS else [*roots[:MOST_ROOTS], f"and {len(roots) - MOST_ROOTS} more fields"]

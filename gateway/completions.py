@@ -8,7 +8,7 @@ from itertools import chain
 from gateway import tokens
 from gateway.adapters.contract import Chunk, Completion, Json, Pause
 from gateway.call import Call
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError, InternalError, forgotten, traced
 from gateway.jsontext import dumps
 from gateway.router import Router
 
@@ -80,9 +80,9 @@ def _frames(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_ev
                 call.watch.wake = sent + ping_every
         frames.append(DONE)
     except GatewayError as error:
-        ended = error
+        ended = forgotten(error)
     except Exception as error:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
-        call.fault, ended = error, InternalError("The gateway failed.")
+        call.fault, ended = traced(error), InternalError("The gateway failed.")
     if ended is not None:
         trail = {"gateway": call.trail()} if late else {}
         frames.append(b"data: %b\n\n" % dumps(ended.envelope() | trail))

@@ -91,6 +91,8 @@ class Directory:
             if star is not None:
                 return tuple(starred(target, star) for target in self.models[pattern])
         match addressed(model):
+            case (vendor, upstream) if vendor is ECHO and upstream != ECHO.name:
+                raise ModelNotFound(self._advice(model))
             case (vendor, upstream) if vendor.name in self.providers and upstream:
                 return (Target(self.providers[vendor.name], upstream),)
         return self._stand_ins(model)

@@ -20,7 +20,7 @@ from gateway.sample import sample
 
 MODEL = "echo"
 DIMENSIONS = 1536
-MOST_NUMBERS = 1 << 20
+MOST_NUMBERS = 4 << 20
 """In all the embeddings of one answer."""
 MOST_SAID = 4000
 """Characters of a message that it repeats."""

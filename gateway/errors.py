@@ -23,7 +23,7 @@ The envelope is the same for all: {"error": {"message", "type", "param", "code"}
 
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 
 class GatewayError(Exception):
@@ -191,3 +191,12 @@ def traced(error: BaseException) -> dict[str, Any]:
         "fault": type(error).__name__,
         "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
     }
+
+
+Fault = TypeVar("Fault", bound=BaseException)
+
+
+def forgotten(error: Fault) -> Fault:
+    """The same error without the frames that it came through: they would keep the request in memory, in a cycle."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from gateway.errors import ClientGone, GatewayError, UpstreamFault, UpstreamLimited, UpstreamRejected
+from gateway.errors import ClientGone, GatewayError, UpstreamFault, UpstreamLimited, UpstreamRejected, forgotten
 from gateway.providers import Target
 
 SECONDS = re.compile(r"\d{1,15}(\.\d{1,15})?")
@@ -35,7 +35,7 @@ class Plan:
         """Seconds to wait before `target`, which may be another now. Raises the error to answer with when it is over."""
         if isinstance(error, ClientGone):
             raise error
-        self._errors.append(error)
+        self._errors.append(forgotten(error))
         self._tried += 1
         delay = max(backoff(self._tried), error.retry_after or 0)
         if error.retryable and self._tried < self._attempts and delay <= MOST_DELAY:

@@ -115,11 +115,11 @@ def in_band(found: Any, around: Any) -> UpstreamFault:
     return upstream_fault(status, **error(status, {"error": found} if found else around))
 
 
-def error(_status: int, body: Any) -> Json:
+def error(status: int, body: Any) -> Json:
     """What an error body says, of whatever shape."""
     told = body.get("error") if isinstance(body, dict) else None
     told = told if isinstance(told, dict) else body if isinstance(body, dict) else {}
-    message = words(body) or "The upstream gave no reason."
+    message = words(body) or f"The upstream answered with status {status} and gave no reason."
     details = told.get("metadata")
     raw = details.get("raw") if isinstance(details, dict) else None
     if isinstance(raw, str) and raw not in message:

@@ -13,6 +13,8 @@ from gateway.transport.pool import Connection, Place, Pool
 from gateway.transport.watch import Watch
 
 AT_ONCE = 1 << 16
+MOST_BODY = 64 << 20
+"""Bytes of a whole answer, unpacked or not, beyond which the upstream speaks nonsense."""
 
 
 class Exchange(Protocol):
@@ -80,10 +82,13 @@ class HttpExchange:
             yield PAUSE if data is None else self._unpacked(data)
 
     def body(self) -> bytes:
-        pieces = [self._early]
+        pieces, size = [self._early], len(self._early)
         with NAMED:
             while not self._response.complete:
                 pieces.append(self._read(math.inf) or b"")
+                size += len(pieces[-1])
+                if size > MOST_BODY:
+                    raise Malformed("it has no end")
         return self._unpacked(b"".join(pieces))
 
     def close(self) -> None:
@@ -156,7 +161,10 @@ class HttpExchange:
         if self._inflate is None:
             return data
         with NAMED:
-            return self._inflate.decompress(data)
+            unpacked = self._inflate.decompress(data, MOST_BODY)
+            if self._inflate.unconsumed_tail:
+                raise Malformed("unpacked, it has no end")
+        return unpacked
 
 
 class _Named:

@@ -123,6 +123,8 @@ class Pool:
             return
         connection.idle_since = time.monotonic()
         idle.append(connection)
+        while idle and connection.idle_since - idle[0].idle_since > IDLE:
+            idle.pop(0).close()
 
     def close(self) -> None:
         for idle in self._idle.values():

@@ -40,6 +40,8 @@ class Watch:
     deadline: float = math.inf
     wake: float = math.inf
     pipelined: bool = False
+    looked: float = -math.inf
+    """When the client was last looked at."""
 
     def left(self) -> float:
         """Seconds to the deadline."""
@@ -51,7 +53,11 @@ class Watch:
         Raises ClientGone when the client left, requests.ReadTimeout at the deadline.
         """
         until = min(until, self.deadline)
-        glance = min(GLANCE, max(0.0, until - time.monotonic()))
+        now = time.monotonic()
+        if self.client is not None and now - self.looked > GLANCE:
+            self.looked = now
+            self._glance(self.client)
+        glance = min(GLANCE, max(0.0, until - now))
         data = upstream.read(most, glance)
         while data is None and self._ready(upstream.sock, READ, until):
             data = upstream.read(most, 0)
@@ -89,6 +95,14 @@ class Watch:
         if client is not None and (self.pipelined or client.fileno() in fds):
             self._look(client)
         return upstream is not None and upstream.fileno() in fds
+
+    def _glance(self, client: socket.socket) -> None:
+        """Raise ClientGone if the client left, as cheaply as that can be seen."""
+        if hasattr(socket, "TCP_INFO") and client.family != socket.AF_UNIX:
+            if not _established(client):
+                raise ClientGone("the client left")
+        else:
+            self._poll(None, 0, 0)
 
     def _look(self, client: socket.socket) -> None:
         """Raise ClientGone if nothing more can come from the client; bytes from it are its next request."""

@@ -1,5 +1,6 @@
 """Reading a request's JSON body: bounded in size, in time and in depth."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from flask import Request
 from gateway.errors import InvalidRequest
 from gateway.jsontext import dumps, loads
 
+BEGUN = "switchyard.body"
+"""Set in the environ of a request whose body was read."""
 PIECE = 1 << 16
 READING = 0  # socket.SHUT_RD
 TICK = 0.25
@@ -68,11 +71,26 @@ def json_body(request: Request, most: int, deadlines: Deadlines, seconds: float)
     return data
 
 
+def discard_body(request: Request, most: int, deadlines: Deadlines, seconds: float) -> None:
+    """Read what a refused request still sends, within reason: closed upon, its client would see a reset, no answer."""
+    length, read = request.content_length, request.environ.get("wsgi.input_terminated")
+    if BEGUN in request.environ or not (read if length is None else length > PIECE):
+        return
+    stream, size = request.environ["wsgi.input"], 0
+    with (
+        deadlines.bound(request.environ.get("gunicorn.socket"), seconds),
+        suppress(Exception),
+    ):  # whatever breaks it off
+        while size < min(2 * most, length or math.inf) and (piece := stream.read(PIECE)):
+            size += len(piece)
+
+
 def _read(request: Request, most: int, deadline: float) -> bytes:
     """The bytes of the body."""
     stream, length = request.environ["wsgi.input"], request.content_length
     if length is None and not request.environ.get("wsgi.input_terminated"):
         return b""
+    request.environ[BEGUN] = True
     pieces, size = [], 0
     try:
         while (length is None or size < length) and size <= 2 * most:

@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
-from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest, traced
+from gateway.errors import ClientGone, GatewayError, InternalError, InvalidRequest, forgotten, traced
 from gateway.web.respond import as_json, gateway_headers
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
 
 def rendered(error: GatewayError) -> Response:
     """The envelope, and what a client should know before it tries again."""
-    g.error = error
+    g.error = forgotten(error)
     if "call" in g:
         g.call.finish(error)
     response = as_json(error.envelope(), error.status)
@@ -56,5 +56,6 @@ def http(error: HTTPException) -> Response:
 
 def ours(error: Exception) -> Response:
     """A fault of the gateway: the client learns nothing of the inside, the log does."""
-    log.error("fault", request_id=g.get("request_id"), **traced(error))
+    cause = getattr(error, "original_exception", None) or error
+    log.error("fault", request_id=g.get("request_id"), **traced(cause))
     return rendered(InternalError("The gateway failed. Its log knows this request by its x-request-id."))

@@ -10,7 +10,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 from gateway.call import Call
-from gateway.errors import GatewayError, InvalidRequest, Untranslatable, UpstreamLimited, UpstreamRejected, traced
+from gateway.errors import GatewayError, InvalidRequest, Untranslatable, UpstreamLimited, UpstreamRejected
 from gateway.settings import Settings
 
 FIELD = re.compile(r"[a-z_]+(\[\d+\])?")
@@ -79,7 +79,7 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
     }
     if call.outcome == "abandoned":
         told["status"] = 499
-    return {**told, **(traced(call.fault) if call.fault else {})}
+    return {**told, **(call.fault or {})}
 
 
 def of_error(error: GatewayError) -> dict[str, Any]:

@@ -24,10 +24,14 @@ def list_models() -> Response:
 @require_api_key
 @limited
 def retrieve_model(model: str) -> Response:
-    found = next((entry for entry in listed() if entry["id"] == model), None)
-    if found is None:
-        raise ModelNotFound(f"The model {model!r} does not exist here.")
-    return as_json(found)
+    """A model that is configured here, or else one that its provider says it has."""
+    for name, owner in rooms().directory.entries():
+        if name == model:
+            return as_json(entry(name, owner, 0))
+    for found in listed():
+        if found["id"] == model:
+            return as_json(found)
+    raise ModelNotFound(f"The model {model[:200]!r} does not exist here.")
 
 
 def listed() -> list[dict[str, Any]]:
@@ -35,6 +39,9 @@ def listed() -> list[dict[str, Any]]:
     found = rooms().listings.models()
     created = {f"{provider}/{one.id}": one.created for provider, models in found.items() for one in models}
     named = rooms().directory.entries({provider: [one.id for one in models] for provider, models in found.items()})
-    return [
-        {"id": name, "object": "model", "created": created.get(name, 0), "owned_by": owner} for name, owner in named
-    ]
+    return [entry(name, owner, created.get(name, 0)) for name, owner in named]
+
+
+def entry(name: str, owner: str, created: int) -> dict[str, Any]:
+    """OpenAI's model object."""
+    return {"id": name, "object": "model", "created": created, "owned_by": owner}

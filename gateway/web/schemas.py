@@ -237,7 +237,7 @@ class EmbeddingsRequest(Shape):
         required=True,
     )
     model = Text(least=1, required=True)
-    dimensions = Whole(1)
+    dimensions = Whole(1, 16384)
     encoding_format = Word("float", "base64", allow_none=True)
     user = Text()
 

@@ -298,8 +298,8 @@ class TestStream:
         ([{"error": {"message": "no"}}], "no"),
         ("no", "no"),
         ({"error": {"message": "no", "metadata": {"raw": "because"}}}, "no (because)"),
-        ("<html>no</html>", "The upstream gave no reason."),
-        ({}, "The upstream gave no reason."),
+        ("<html>no</html>", "The upstream answered with status 400 and gave no reason."),
+        ({}, "The upstream answered with status 400 and gave no reason."),
     ],
 )
 def test_an_error_body_of_any_shape_has_words(body, message):

@@ -1,49 +1,15 @@
-"""
-Upstreams that say nothing for long. All of these talks are held at once, so that together they last as long as one.
-"""
-
-from concurrent.futures import ThreadPoolExecutor
+"""Upstreams that say nothing for long. conftest.py holds all of these talks while other tests run."""
 
 import pytest
 
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, message, plain, streamed, text
-from tests.integration.wire import chat, stream
+from tests.integration.conftest import LATE
 
-LATE = 11.5
-"""Seconds of silence, past the 10 that the gateway waits before it begins."""
 PING = b": ping"
-TALKS = {
-    "late": [streamed(LATE, ROLE, text("Hel"), text("lo"), STOP, DONE)],
-    "late with usage": [streamed(ROLE, LATE, text("Hello"), STOP, USAGE, DONE)],
-    "late headers": [[LATE, *streamed(ROLE, text("Hello"), STOP, DONE)]],
-    "late failure": [[LATE, *plain({"error": {"message": "Late and wrong."}}, 400)]],
-    "late fallback": [streamed(LATE, RESET), streamed(RESET), plain(message("Second."))],
-    "break": [streamed(ROLE, text("Hel"), 21.5, text("lo"), STOP, DONE)],
-    "break then failure": [streamed(ROLE, text("Hel"), LATE, RESET)],
-}
-
-
-@pytest.fixture(scope="session")
-def all_talks(gateways, upstream):
-    """What was heard in each, by worker class."""
-    prefix = {"late fallback": "pair/"}
-    options = {"late with usage": {"stream_options": {"include_usage": True}}}
-    with ThreadPoolExecutor(len(gateways) * len(TALKS)) as pool:
-        talks = {
-            (kind, name): pool.submit(
-                stream,
-                gateway,
-                chat(prefix.get(name, "openai/") + upstream.model(*scripts), **options.get(name, {})),
-            )
-            for kind, gateway in gateways.items()
-            for name, scripts in TALKS.items()
-        }
-        return {kind: {name: talks[kind, name].result() for name in TALKS} for kind in gateways}
 
 
 @pytest.fixture
 def talks(all_talks, worker_class):
-    return all_talks[worker_class]
+    return {name: talk.result() for name, talk in all_talks[worker_class].items()}
 
 
 def before_content(heard):
@@ -56,7 +22,7 @@ def test_a_stream_that_begins_late_begins_with_pings(talks, name):
     assert heard.status == 200
     assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert before_content(heard) == [PING]
-    assert 8 < heard.heard[0][0] < 11.4
+    assert 8 < heard.heard[0][0] < LATE
     assert heard.text == "Hello"
     assert heard.finishes == ["stop"]
     assert heard.done
@@ -99,8 +65,8 @@ def test_each_ten_seconds_of_silence_after_the_first_content_are_a_ping(talks):
     heard = talks["break"]
     pings = [at for at, line in heard.heard if line == PING]
     assert len(pings) == 2
-    assert 8 < pings[0] < 12
-    assert 8 < pings[1] - pings[0] < 12
+    assert 8 < pings[0] < 15
+    assert 8 < pings[1] - pings[0] < 15
     assert heard.text == "Hello"
     assert heard.done
     assert "gateway" not in heard.chunks[-1]

@@ -317,7 +317,7 @@ def test_a_large_request_to_a_slow_reader_is_sent_whole(transport):
     def serve():
         connection, _ = listener.accept()
         with connection:
-            while sum(map(len, got)) < (8 << 20) + 150:
+            while sum(map(len, got)) < (8 << 20) + 100:
                 got.append(connection.recv(1 << 18))
                 time.sleep(0.001)
             connection.sendall(OK + b"content-length: 2\r\n\r\nok")

@@ -1,0 +1,131 @@
+"""
+Does it leak? 200,000 mixed requests, the memory sampled at rest, and the slope of the last 80 %.
+
+    python bench/soak.py [--requests 200000]
+
+Plain and streamed, passed through and translated, upstream errors, streams that break off, bodies refused, wrong keys and
+models, and clients that leave in mid-stream. The slope is by least squares, with its standard error; samples that follow
+each other are alike, so that the true error is larger: what is not told from zero here is not told from it at all. It is judged
+by Pss_Anon, since Pss moves with whoever else on the machine uses the same libraries; that is in the file too.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from load import asking
+from processes import BUILD, HERE, environment, free_port, pinned, pss_kb, tool, wait
+from targets import AUTHORIZED, JSON, Target, ours, started, upstream
+from workloads import Workload, chat, http_request
+
+PATH = "/v1/chat/completions"
+SLICE_SECONDS = 2
+LEAVING = Workload("leaving", "streams", at_once=8, chunks=100, gap=5)
+SKIPPED = 0.2
+"""The first of the samples, in which caches and pools fill."""
+
+Sample = tuple[int, int, int]
+"""Requests so far, Pss_Anon and Pss in KB."""
+
+
+def mix(port: int) -> list[bytes]:
+    """The requests of one turn."""
+
+    def asked(model: str, size: int = 1, *, stream: bool = False) -> bytes:
+        return http_request(port, PATH, AUTHORIZED, chat(model, size, stream=stream))
+
+    def posted(body: bytes, headers: dict[str, str] = AUTHORIZED) -> bytes:
+        return http_request(port, PATH, headers, body)
+
+    good = [asked(f"{vendor}/bench-plain", size) for vendor in ("openai", "anthropic") for size in (1, 1, 20)]
+    good += [asked(f"{vendor}/bench-stream-20-0", stream=True) for vendor in ("openai", "anthropic") for _ in range(2)]
+    bad = [asked(f"{vendor}/bench-status-{status}") for vendor in ("openai", "anthropic") for status in (400, 429, 500)]
+    bad += [asked(f"{vendor}/bench-cut-5-1", stream=True) for vendor in ("openai", "anthropic")]
+    bad += [
+        posted(b'{"model": "openai/bench-plain", "messages": ['),
+        posted(b'{"model": "openai/bench-plain", "messages": [{"role": "nobody", "content": 1}]}'),
+        asked("nobody/nothing"),
+        asked("openai/bench-plain", 100),
+        posted(chat("openai/bench-plain", 1, stream=False), JSON),
+        posted(chat("openai/bench-plain", 1, stream=False), {**JSON, "x-api-key": "sk-wrong"}),
+    ]
+    return [request for index, fault in enumerate(bad) for request in (*good[index % 2 :: 2], fault)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Look for a leak.")
+    parser.add_argument("--requests", type=int, default=200_000)
+    parser.add_argument("--cores", default="0,1", help="the gateway's core, the load's")
+    options = parser.parse_args()
+    target_core, load_core = (int(core) for core in options.cores.split(","))
+    with upstream(load_core) as direct:
+        port = free_port()
+        launch = ours(port, direct.port, RETRY_MAX_ATTEMPTS="1", MAX_BODY="64kb")
+        with started("ours", launch, port, target_core) as target:
+            samples, counts = soaked(target, options.requests, load_core)
+    kept = samples[int(len(samples) * SKIPPED) :]
+    slope, error = trend([(requests, anonymous) for requests, anonymous, _ in kept])
+    zero = abs(slope) <= 2 * error
+    result = {
+        "requests": counts,
+        "slope_kb_per_1000": slope,
+        "standard_error": error,
+        "zero": zero,
+        "columns": ["requests", "pss_anon_kb", "pss_kb"],
+        "samples": samples,
+    }
+    (HERE / "results").mkdir(exist_ok=True)
+    (HERE / "results" / "soak.json").write_text(json.dumps(result) + "\n")
+    print(json.dumps(counts))
+    for requests, anonymous, whole in (kept[0], kept[-1]):
+        print(f"after {requests:>7,} requests: Pss_Anon {anonymous / 1024:.2f} MB, Pss {whole / 1024:.2f} MB")
+    print(
+        f"slope {slope:.3f} KB per 1,000 requests, standard error {error:.3f}: {'not ' if zero else ''}told from zero"
+    )
+    return 0 if zero else 1
+
+
+def soaked(target: Target, wanted: int, core: int) -> tuple[list[Sample], dict[str, int]]:
+    """A sample after each slice of load, and what the load met."""
+    paths = [BUILD / f"mix-{index}" for index in range(len(mix(0)))]
+    for path, request in zip(paths, mix(target.port), strict=True):
+        path.write_bytes(request)
+    samples: list[Sample] = []
+    counts: dict[str, int] = {}
+    while counts.get("all", 0) < wanted:
+        met = one_slice(target, paths, core)
+        counts = {name: counts.get(name, 0) + met[name] for name in met}
+        wait(0.2)
+        samples.append((counts["all"], pss_kb(target.pid, "Pss_Anon"), pss_kb(target.pid)))
+        print(f"{samples[-1][0]:>8,} requests  Pss_Anon {samples[-1][1] / 1024:.2f} MB", file=sys.stderr, flush=True)
+    return samples, counts
+
+
+def one_slice(target: Target, paths: list[Path], core: int) -> dict[str, int]:
+    env = environment(BENCH_MIX="\n".join(map(str, paths)))
+    command = [*pinned(core), tool("wrk", "wrk"), "-t1", "-c32", f"-d{SLICE_SECONDS}s", "--timeout", "20s"]
+    command += ["-s", str(HERE / "mix.lua"), f"http://127.0.0.1:{target.port}"]
+    with asking(target, LEAVING, core, seconds=SLICE_SECONDS, leave=7) as leaving:
+        out = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        left: dict[str, Any] = json.loads(leaving.communicate()[0])
+    met: dict[str, int] = json.loads(out.partition("BENCH ")[2])
+    return {"all": met["requests"] + left["left"], **met, "left": left["left"], "left_broken": left["broken"]}
+
+
+def trend(samples: list[tuple[int, int]]) -> tuple[float, float]:
+    """The slope in KB per 1,000 requests, by least squares, and its standard error."""
+    xs = [requests / 1000 for requests, _ in samples]
+    ys = [float(kb) for _, kb in samples]
+    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum((x - x_mean) ** 2 for x in xs)
+    slope = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread
+    left = sum((y - y_mean - slope * (x - x_mean)) ** 2 for x, y in zip(xs, ys, strict=True))
+    return slope, sqrt(left / max(1, len(xs) - 2) / spread)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
