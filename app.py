@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 from flask_cors import CORS
 from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -27,8 +28,20 @@ from gateway.web.rooms import NAME, Rooms, rooms
 WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+class NoSession(SessionInterface):
+    """Nobody logs in here: no cookie is read or written."""
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002
+        return NullSession()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        pass
+
+
 class Gateway(Flask):
     """Flask, whose last resort logs where a fault was, not what it said: that may quote a request."""
+
+    session_interface = NoSession()
 
     def log_exception(self, exc_info: Any) -> None:
         structlog.get_logger().error("fault", **traced(exc_info[1]))

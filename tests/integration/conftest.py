@@ -1,9 +1,10 @@
-"""The long talks of test_silences.py, begun with the first integration test, so that they cost no time of their own."""
+"""Recordings to ask for, and the long talks of test_silences.py: begun at once, they cost no time of their own."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.integration.recorded import ODD, PROVIDERS, told
 from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, message, plain, streamed, text
 from tests.integration.wire import chat, stream
 
@@ -38,3 +39,20 @@ def all_talks(gateways, upstream):
 def talks_begun(request):
     if any("all_talks" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("all_talks")
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request):
+    return request.param
+
+
+@pytest.fixture
+def plain_text(provider, pick):
+    return pick(provider, "nonstream", "finish:stop", but=ODD)[0]
+
+
+@pytest.fixture
+def streamed_text(provider, pick, recordings):
+    """A recorded stream with a text of some length."""
+    names = pick(provider, "stream", "finish:stop", but=(*ODD, "finish:tool"))
+    return next(name for name in names if len(told(recordings[name])) > 100)

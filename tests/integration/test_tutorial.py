@@ -10,6 +10,8 @@ import pytest
 from tests import servers
 from tests.conftest import at
 
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
 ADDRESS = "http://localhost:3000"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
