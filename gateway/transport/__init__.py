@@ -115,10 +115,16 @@ def located(url: str) -> tuple[Place, str, str]:
 
 def message(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """An HTTP/1.1 request. Raises InvalidHeader for a header that would break out of its line."""
-    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = _head(method, path, tuple(headers.items()))
     if body or method == "POST":
-        lines.append(f"Content-Length: {len(body)}")
-    lines = [f"{method} {path} HTTP/1.1", *lines]
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+@lru_cache(1024)
+def _head(method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The request line and the headers: the same for every call of a target."""
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if any(UNSAFE.search(line) for line in lines):
         raise requests.exceptions.InvalidHeader("a header to the upstream has a line end in it")
-    return "\r\n".join([*lines, "", ""]).encode("utf-8") + body
+    return "\r\n".join([*lines, ""]).encode("utf-8")

@@ -1,7 +1,6 @@
 """One structured line a request. Never a prompt, a key, or anything that a client or an upstream wrote in words."""
 
 import re
-import sys
 import time
 from typing import Any
 
@@ -29,10 +28,10 @@ def configure(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.dev.ConsoleRenderer(colors=False)
             if readable
-            else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event).decode()),
+            else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory() if readable else structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
 
