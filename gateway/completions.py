@@ -9,6 +9,7 @@ from gateway import tokens
 from gateway.adapters.contract import Chunk, Completion, Json, Pause
 from gateway.call import Call
 from gateway.errors import GatewayError, InternalError, forgotten, traced
+from gateway.events import PAUSE
 from gateway.jsontext import dumps
 from gateway.router import Router
 
@@ -69,7 +70,7 @@ def _frames(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_ev
     call.watch.wake = sent + ping_every
     try:
         for item in told:
-            if not isinstance(item, Pause):
+            if item is not PAUSE:
                 frames.append(b"data: %b\n\n" % dumps(item))
                 continue
             if not frames and time.monotonic() - sent >= ping_every:
@@ -96,12 +97,14 @@ def _told(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> Iterat
     size, last = 0, None
     try:
         for chunk in chunks:
-            if isinstance(chunk, Pause):
+            if chunk is PAUSE:
                 yield chunk
             elif not chunk["choices"] and chunk.get("usage"):
                 call.usage, last = chunk["usage"], chunk
             else:
-                size += _length(chunk)
+                for choice in chunk["choices"]:
+                    content = choice["delta"].get("content")
+                    size += len(content) if isinstance(content, str) else len(str(choice["delta"])) // 4
                 last = last or {**chunk, "choices": []}
                 yield {**chunk, "usage": None} if wanted else chunk
     finally:  # also of an answer that broke off, or that nobody waited for
@@ -110,14 +113,6 @@ def _told(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> Iterat
         router.settle(call)
     if wanted and last:
         yield {**last, "usage": call.usage}
-
-
-def _length(chunk: Chunk) -> int:
-    """About how many bytes of text a chunk has."""
-    deltas = (choice["delta"] for choice in chunk["choices"])
-    return sum(
-        len(delta["content"]) if isinstance(delta.get("content"), str) else len(str(delta)) // 4 for delta in deltas
-    )
 
 
 def _signed(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:

@@ -66,7 +66,7 @@ def chunks(chat: Chat, ident: str, created: int) -> Iterator[Chunk]:
 def embeddings(asked: Json) -> Json:
     """Unit vectors that depend on the input alone."""
     given = asked["input"]
-    inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    inputs = given if isinstance(given, list) and not isinstance(given[0], int | float) else [given]
     dimensions = asked.get("dimensions") or DIMENSIONS
     if len(inputs) * dimensions > MOST_NUMBERS:
         raise Refused(

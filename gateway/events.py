@@ -1,5 +1,6 @@
 """What flows through a stream."""
 
+from enum import Enum
 from typing import Final, NamedTuple
 
 
@@ -10,12 +11,13 @@ class Event(NamedTuple):
     data: bytes
 
 
-class Pause:
-    """
-    Stands in a stream of blocks, events or chunks where what has arrived is used up, or nothing came for a while.
+class Pause(Enum):
+    """Stands in a stream of blocks, events or chunks where what has arrived is used up, or nothing came for a while.
 
     Whoever translates a stream passes it on as it comes.
     """
 
+    PAUSE = 0
 
-PAUSE: Final = Pause()
+
+PAUSE: Final = Pause.PAUSE

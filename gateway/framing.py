@@ -22,7 +22,7 @@ def sse(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
     """
     rest, begun = b"", False
     for block in blocks:
-        if not isinstance(block, Pause):
+        if block is not PAUSE:
             searched = max(0, len(rest) - 3)
             rest += block
             if not begun:

@@ -66,7 +66,7 @@ class Router:
             try:
                 with closing(_from_content(self._stream(call, target))) as stream:
                     for chunk in stream:
-                        if not begun and not isinstance(chunk, Pause):
+                        if not begun and chunk is not PAUSE:
                             begun = True
                             call.answered_by(target, chunk)
                         yield chunk
@@ -247,7 +247,7 @@ def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
     """The same chunks. Raises UpstreamFailed if they end before every choice has its finish_reason."""
     begun, finished = set[int](), set[int]()
     for chunk in chunks:
-        if not isinstance(chunk, Pause):
+        if chunk is not PAUSE:
             for choice in chunk["choices"]:
                 begun.add(choice["index"])
                 if choice.get("finish_reason"):

@@ -126,3 +126,10 @@ TREE = {
 )
 def test_a_sample_fits_its_schema(schema):
     jsonschema.validate(sample(schema), schema)
+
+
+@pytest.mark.parametrize("tokens", [[1, 2], [1.0, 2]])
+def test_a_list_of_tokens_is_one_input(tokens):
+    answer = echo.embeddings({"input": tokens, "dimensions": 4})
+    assert (len(answer["data"]), answer["usage"]["prompt_tokens"]) == (1, 2)
+    assert len(echo.embeddings({"input": [tokens, [3]], "dimensions": 4})["data"]) == 2

@@ -29,12 +29,16 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
     early: list[Chunk] = []
     choices: dict[int, Choice] = {}
     for event in events:
-        if isinstance(event, Pause):
+        if event is PAUSE:
             yield PAUSE
             continue
         if event.data == b"[DONE]":
             break
         chunk = _parsed(event)
+        if ident and _is_more_text(chunk, choices):
+            chunk.pop("usage", None)
+            yield chunk | ident
+            continue
         used = usage(chunk) or used
         if not ident and not (chunk.get("id") or chunk.get("choices")):
             early.append(chunk)  # Azure's first chunk speaks of the prompt, and has no id yet
@@ -49,6 +53,18 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
         early = []
     if used:
         yield {**last, **(ident or _identity(ask, {})), "choices": [], "usage": used}
+
+
+def _is_more_text(chunk: Chunk, choices: dict[int, Choice]) -> bool:
+    """Whether a chunk is what most are: some more text of a choice, with nothing in it that has to be changed."""
+    match chunk:
+        case {
+            "choices": [{"index": int(index), "delta": {"content": str()} as delta, "finish_reason": None} as choice]
+        }:
+            state = choices.get(index)
+            plain = len(delta) == 1 and "message" not in choice and not chunk.get("usage") and "x_groq" not in chunk
+            return plain and state is not None and state.begun and not state.finished
+    return False
 
 
 def _parsed(event: Event) -> Chunk:

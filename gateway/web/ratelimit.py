@@ -69,9 +69,10 @@ def add_headers(response: Response) -> None:
         return
     found = [(*window(limit, whose), limit) for limit in rooms().limits]
     reset, remaining, limit = min(found, key=lambda one: one[1])
-    response.headers["x-ratelimit-limit-requests"] = str(limit.amount)
-    response.headers["x-ratelimit-remaining-requests"] = str(max(0, remaining))
-    response.headers["x-ratelimit-reset-requests"] = duration(min(reset - time.time(), limit.get_expiry()))
+    headers = response.headers
+    headers.add("x-ratelimit-limit-requests", str(limit.amount))
+    headers.add("x-ratelimit-remaining-requests", str(max(0, remaining)))
+    headers.add("x-ratelimit-reset-requests", duration(min(reset - time.time(), limit.get_expiry())))
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ def gateway_headers(response: Response, call: Call) -> Response:
     """Say what the gateway did. Text that a header cannot hold is percent-encoded."""
     for name, value in call.trail().items():
         if value:
-            response.headers[f"x-gateway-{name}"] = printable(value)[:MOST]
+            response.headers.add(f"x-gateway-{name}", printable(value)[:MOST])
     return response
 
 

@@ -94,6 +94,27 @@ def test_random_bodies_are_400(gateway, body):
     error(post(gateway, body), 400)
 
 
+@pytest.mark.parametrize(
+    "path, more",
+    [
+        ("/v1/chat/completions", {"n": 2.0}),
+        ("/v1/chat/completions", {"max_tokens": 3.0}),
+        ("/v1/chat/completions", {"max_completion_tokens": 3.0}),
+        ("/v1/chat/completions", {"seed": 7.0, "top_logprobs": 2.0, "logprobs": True, "logit_bias": {"5": 1.0}}),
+        ("/v1/embeddings", {"input": [3212.0, 584]}),
+        ("/v1/embeddings", {"input": [[3212.0, 584.0], [5]]}),
+        ("/v1/embeddings", {"input": "a", "dimensions": 7.0}),
+    ],
+    ids=str,
+)
+def test_a_whole_number_with_a_point_is_taken_or_refused(gateway, path, more):
+    """JSON Schema calls 7.0 an integer, and so does the document of this gateway."""
+    body = {"model": "echo", **more} if "input" in more else chat(**more)
+    answer = post(gateway, body, path)
+    if answer.status_code != 200:
+        error(answer, 400)
+
+
 LONG = 123456789012345678901234567890
 DEEPLY = {
     "x_unknown": {"deep": [{"n": LONG, "f": 0.1, "e": 1.0e-7, "null": None, "t": True, "żółć": "🦜"}]},
