@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from threading import Semaphore
 from typing import Any
 
 import structlog
@@ -91,7 +92,9 @@ def furnished(settings: Settings) -> Rooms:
     )
     directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
     listings = Listings(transport.session, settings.providers)
-    return Rooms(settings, Keys(settings.keys), directory, listings, router, limits, Deadlines())
+    return Rooms(
+        settings, Keys(settings.keys), directory, listings, router, limits, Deadlines(), Semaphore(settings.calls)
+    )
 
 
 def name_requests(app: Flask, settings: Settings) -> None:
@@ -107,6 +110,8 @@ def name_requests(app: Flask, settings: Settings) -> None:
     def end(response: Response) -> Response:
         response.headers.add("x-request-id", g.request_id)
         ratelimit.add_headers(response)
+        if "call" in g:
+            response.call_on_close(g.call.cleanup.close)
         if response.status_code >= 400:
             discard_body(request, settings.max_body, rooms().deadlines, settings.body_timeout)
         return response

@@ -27,12 +27,13 @@ settings = Kept.settings
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = settings.worker_class
+worker_class = {"gevent": "gateway.worker.Gevent", "gthread": "gateway.worker.Gthread"}[settings.worker_class]
 threads = settings.threads
 worker_connections = settings.connections
 keepalive = settings.keepalive
 graceful_timeout = settings.graceful_timeout
 timeout = 60  # silence of a worker, not of a stream: workers of both classes report while they stream
+limit_request_line = 8190  # the most that it knows: a model's name may be in it
 max_requests = 0  # a worker that waits for its long streams before it retires accepts nobody meanwhile
 loglevel = settings.log_level
 accesslog = None  # the gateway logs a line a request itself

@@ -9,7 +9,8 @@ GatewayError
 │   ├── ModelNotFound           404
 │   └── RateLimited             429
 ├── GatewayFault                ours
-│   └── InternalError           500
+│   ├── InternalError           500
+│   └── Overloaded              503
 ├── UpstreamFault               the upstream's; `retryable` says whether the same target may be asked again
 │   ├── UpstreamRejected        its 400, 404, 409, 413, 422 ...: mirrored
 │   ├── UpstreamLimited         429
@@ -107,6 +108,14 @@ class GatewayFault(GatewayError):
 
 class InternalError(GatewayFault):
     code = "internal_error"
+
+
+class Overloaded(GatewayFault):
+    """As many calls are under way as this process can hold."""
+
+    status = 503
+    code = "overloaded"
+    retry_after = 1.0
 
 
 class UpstreamFault(GatewayError):

@@ -94,6 +94,11 @@ class Settings:
     routing_order: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def calls(self) -> int:
+        """How many calls one worker may hold: fewer than it can, so that /health is answered beside them."""
+        return max(1, self.threads - 2 if self.worker_class == "gthread" else self.connections - 96)
+
 
 def host(written: Any) -> str:
     if not HOST.fullmatch(text(written)):

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g, request
 
 from gateway import completions
 from gateway.call import Call
+from gateway.errors import Overloaded
 from gateway.transport import Watch
 from gateway.web import schemas
 from gateway.web.auth import require_api_key
@@ -34,7 +35,6 @@ def create_completion() -> Response:
     if not call.chat.get("stream"):
         return gateway_headers(as_json(completions.complete(rooms().router, call)), call)
     response = Response(completions.stream(rooms().router, call), headers=STREAM_HEADERS)
-    response.call_on_close(call.cleanup.close)
     return gateway_headers(response, call) if call.answered else response  # else its last chunk will say it
 
 
@@ -64,4 +64,7 @@ def called(chat: dict[str, Any]) -> Call:
         watch=Watch(request.environ.get("gunicorn.socket")),
         strict=strict or rooms().settings.strict,
     )
+    if not rooms().calls.acquire(blocking=False):
+        raise Overloaded("The gateway is at its limit of calls under way. Try again in a moment.")
+    call.cleanup.callback(rooms().calls.release)
     return call

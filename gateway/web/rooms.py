@@ -1,6 +1,7 @@
 """What the views use, made once by the factory."""
 
 from dataclasses import dataclass
+from threading import Semaphore
 from typing import cast
 
 from flask import current_app
@@ -25,6 +26,8 @@ class Rooms:
     router: Router
     limits: tuple[RateLimitItem, ...]
     deadlines: Deadlines
+    calls: Semaphore
+    """What is left for calls to hold at once."""
 
 
 def rooms() -> Rooms:
