@@ -216,7 +216,8 @@ def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
             ) from error
         data = body.decode("utf-8", "replace")
     if exchange.status != 200:
-        said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
+        with _Sense(target):
+            said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
         raise upstream_fault(said.pop("status", exchange.status), **said)
     if not isinstance(data, dict):
         raise UpstreamFailed(f"{name} answered with something that is no completion.", upstream_status="nonsense")

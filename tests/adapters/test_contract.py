@@ -4,10 +4,13 @@ import copy
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapters import ADAPTERS
 from gateway.adapters.contract import PAUSE, Ask, Event, Pause
 from gateway.providers import VENDORS
+from tests.strategies import JSON
 
 CHAT = {
     "model": "any",
@@ -349,3 +352,11 @@ def test_an_error_of_any_shape_has_a_message(dialect, body):
 @pytest.mark.parametrize("dialect", ADAPTERS)
 def test_a_key_goes_into_a_header(dialect):
     assert any("sk-1" in value for value in ADAPTERS[dialect].credentials("sk-1").values())
+
+
+@given(st.sampled_from(sorted(ADAPTERS)), st.integers(400, 599), JSON)
+@settings(max_examples=300, deadline=None)
+def test_an_error_body_of_any_shape_has_words(name, status, body):
+    said = ADAPTERS[name].error(status, body)
+    assert isinstance(said["message"], str)
+    assert said["message"]
