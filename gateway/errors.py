@@ -10,7 +10,7 @@ GatewayError
 │   └── RateLimited             429
 ├── GatewayFault                ours
 │   ├── InternalError           500
-│   └── Overloaded              503
+│   └── Overloaded, ShuttingDown  503
 ├── UpstreamFault               the upstream's; `retryable` says whether the same target may be asked again
 │   ├── UpstreamRejected        its 400, 404, 409, 413, 422 ...: mirrored
 │   ├── UpstreamLimited         429
@@ -115,6 +115,14 @@ class Overloaded(GatewayFault):
 
     status = 503
     code = "overloaded"
+    retry_after = 1.0
+
+
+class ShuttingDown(GatewayFault):
+    """The process was told to end, and its grace period is over."""
+
+    status = 503
+    code = "unavailable"
     retry_after = 1.0
 
 

@@ -1,4 +1,4 @@
-"""gunicorn's workers, but for one thing: what their parser refuses is answered in OpenAI's form too, not in HTML."""
+"""gunicorn's workers, but for two things: what their parser refuses is answered in OpenAI's form, and SIGTERM begins a drain."""
 
 import re
 import secrets
@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import ThreadWorker
+
+from gateway.drain import DRAIN
 
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r]*)\r\n")
 
@@ -43,7 +45,15 @@ class Gevent(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
         super().handle_error(req, Enveloped(client), addr, exc)
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        DRAIN.begin(self.cfg.graceful_timeout)
+        super().handle_exit(sig, frame)
+
 
 class Gthread(ThreadWorker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
         super().handle_error(req, Enveloped(client), addr, exc)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        DRAIN.begin(self.cfg.graceful_timeout)
+        super().handle_exit(sig, frame)

@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 from gateway import echo
 from gateway.events import PAUSE, Pause
 from gateway.jsontext import dumps, loads
-from gateway.transport.watch import Watch
+from gateway.transport.watch import Watch, check_drain
 
 
 class EchoAdapter(BaseAdapter):
@@ -45,6 +45,7 @@ class EchoAdapter(BaseAdapter):
 
     def _paced(self, frames: list[bytes], watch: Watch) -> Iterator[bytes | Pause]:
         for frame in frames:
+            check_drain(time.monotonic())
             yield frame
             if self._pace:
                 self._sleep(self._pace)

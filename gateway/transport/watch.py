@@ -9,13 +9,18 @@ from typing import Protocol
 
 import requests
 
-from gateway.errors import ClientGone
+from gateway.drain import DRAIN
+from gateway.errors import ClientGone, ShuttingDown
 
 READ = select.POLLIN | select.POLLHUP | select.POLLERR
 ESTABLISHED = 1
 GLANCE = 0.2
 """Seconds that a wait looks at the upstream alone, which in a stream that flows is all of it; and between looks at a
 client whose next request already waits behind this one."""
+
+
+SLICE = 1.0
+"""Seconds of a wait after which the process may have been told to end."""
 
 
 class Readable(Protocol):
@@ -54,6 +59,7 @@ class Watch:
         """
         until = min(until, self.deadline)
         now = time.monotonic()
+        check_drain(now)
         if self.client is not None and now - self.looked > GLANCE:
             self.looked = now
             self._glance(self.client)
@@ -68,8 +74,9 @@ class Watch:
         return self._ready(upstream.sock, READ | select.POLLOUT, min(self.wake, self.deadline))
 
     def _ready(self, upstream: socket.socket, events: int, until: float) -> bool:
-        while (left := until - time.monotonic()) > 0:
-            if self._poll(upstream, events, left):
+        while (left := until - (now := time.monotonic())) > 0:
+            check_drain(now)
+            if self._poll(upstream, events, min(left, SLICE)):
                 return True
         if until == self.deadline:
             raise requests.ReadTimeout("the deadline of the call has passed")
@@ -78,8 +85,9 @@ class Watch:
     def rest(self, seconds: float) -> None:
         """Wait for nothing but the time to pass. Raises ClientGone."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._poll(None, 0, left)
+        while (left := until - (now := time.monotonic())) > 0:
+            check_drain(now)
+            self._poll(None, 0, min(left, SLICE))
 
     def _poll(self, upstream: socket.socket | None, events: int, left: float) -> bool:
         """Whether the upstream was ready first, before the client stirred or the time was up."""
@@ -91,7 +99,7 @@ class Watch:
             left = min(left, GLANCE)
         elif client is not None:
             poller.register(client, READ)
-        fds = {fd for fd, _ in poller.poll(None if left == math.inf else left * 1000)}
+        fds = {fd for fd, _ in poller.poll(left * 1000)}
         if client is not None and (self.pipelined or client.fileno() in fds):
             self._look(client)
         return upstream is not None and upstream.fileno() in fds
@@ -127,3 +135,9 @@ def _established(client: socket.socket) -> bool:
         return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
     except OSError:
         return client.family == socket.AF_UNIX
+
+
+def check_drain(now: float) -> None:
+    """Raise ShuttingDown when the process has no more time."""
+    if now >= DRAIN.ends_at:
+        raise ShuttingDown("The gateway is shutting down. Ask again: another process will answer.")
