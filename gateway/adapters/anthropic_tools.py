@@ -23,7 +23,9 @@ def toolbox(chat: Chat, model: Model) -> Piece:
     left = [n for n, piece in enumerate(pieces) if meant is not None and piece.body.get("name") not in meant]
     kept = [piece for n, piece in enumerate(pieces) if n not in left]
     kept = [*kept, _search(chat, choice.body, [piece.body.get("name") for piece in kept])]
-    dropped = [*(path for piece in kept for path in piece.dropped), *(f"{field}[{n}]" for n in left)]
+    known = {piece.body.get("name") for piece in pieces}
+    unknown = [f"tool_choice.allowed_tools.tools[{n}]" for n, name in enumerate(meant or ()) if name not in known]
+    dropped = [*(path for piece in kept for path in piece.dropped), *(f"{field}[{n}]" for n in left), *unknown]
     tools = [piece.body for piece in kept if piece.body]
     if not tools:  # a choice among no tools is refused
         unsaid = [_choice_field(chat)] if choice.body.get("type") in FORCING else []
@@ -94,7 +96,7 @@ def _search(chat: Chat, choice: Json, names: Iterable[Any]) -> Piece:
     return Piece({**WEB_SEARCH, **located}, size)
 
 
-def _choice(chat: Chat, model: Model) -> tuple[Piece, frozenset[str] | None]:
+def _choice(chat: Chat, model: Model) -> tuple[Piece, tuple[str, ...] | None]:
     """The choice, and the names of the tools it leaves, None for all of them."""
     meant = None
     asked = chat.get("tool_choice") or chat.get("function_call")
@@ -103,7 +105,7 @@ def _choice(chat: Chat, model: Model) -> tuple[Piece, frozenset[str] | None]:
             chosen: Json = {"type": MODES.get(mode, "auto")}
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list() as tools}}:
             chosen = {"type": MODES.get(mode, "auto")}
-            meant = frozenset((tool.get(tool.get("type", "")) or tool).get("name", "") for tool in tools)
+            meant = tuple((tool.get(tool.get("type", "")) or tool).get("name", "") for tool in tools)
         case {"function": {"name": name}} | {"custom": {"name": name}} | {"name": name}:
             chosen = {"type": "tool", "name": name}
         case {"type": str() as mode}:

@@ -361,6 +361,11 @@ class TestTools:
         assert wanted.body["tool_choice"] == {"type": "any"}
         assert wanted.dropped == ("tools[0]",)
 
+    def test_an_allowed_tool_that_is_none_of_the_tools_is_reported(self):
+        named = [{"type": "function", "function": {"name": name}} for name in ("time", "tide")]
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": named}}
+        assert request(tools=[TIME], tool_choice=choice).dropped == ("tool_choice.allowed_tools.tools[1]",)
+
     def test_a_custom_tool_takes_one_text_and_its_grammar_is_told(self):
         grammar = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}
         wanted = request(tools=[{"type": "custom", "custom": {**GREP["custom"], "format": grammar}}])
