@@ -49,7 +49,7 @@ def stream(
     chunks = router.chunks(call)
     first: list[Chunk | Pause] = []
     for item in chunks:
-        if not isinstance(item, Pause):
+        if item is not PAUSE:
             first = [item]
             break
         if time.monotonic() >= call.watch.wake:
@@ -119,7 +119,7 @@ def _signed(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pau
     """For a stream that began before anybody had answered: its last chunk says what the headers could not."""
     held: Chunk | None = None
     for chunk in chunks:
-        if isinstance(chunk, Pause):
+        if chunk is PAUSE:
             yield chunk
             continue
         if held:

@@ -228,7 +228,7 @@ def _from_content(chunks: Stream) -> Stream:
     """Hold chunks back until one has content; then all of them."""
     held: list[Chunk] = []
     for chunk in chunks:
-        if isinstance(chunk, Pause):
+        if chunk is PAUSE:
             yield chunk
             continue
         held.append(chunk)

@@ -17,8 +17,6 @@ ESTABLISHED = 1
 GLANCE = 0.2
 """Seconds that a wait looks at the upstream alone, which in a stream that flows is all of it; and between looks at a
 client whose next request already waits behind this one."""
-
-
 SLICE = 1.0
 """Seconds of a wait after which the process may have been told to end."""
 

@@ -77,10 +77,8 @@ def discard_body(request: Request, most: int, deadlines: Deadlines, seconds: flo
     if BEGUN in request.environ or not (read if length is None else length > PIECE):
         return
     stream, size = request.environ["wsgi.input"], 0
-    with (
-        deadlines.bound(request.environ.get("gunicorn.socket"), seconds),
-        suppress(Exception),
-    ):  # whatever breaks it off
+    # The answer is decided, and goes out whatever the server raises here, under names of its own, about the rest.
+    with deadlines.bound(request.environ.get("gunicorn.socket"), seconds), suppress(Exception):
         while size < min(2 * most, length or math.inf) and (piece := stream.read(PIECE)):
             size += len(piece)
 
