@@ -1,18 +1,17 @@
 """The application factory."""
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Callable
-from threading import Semaphore
 from typing import Any
 
 import structlog
 from flask import Flask, Request, Response, g, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
-from flask_cors import CORS
 from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import MapAdapter
 
 from gateway.directory import Directory
 from gateway.errors import traced
@@ -21,10 +20,10 @@ from gateway.limits import TargetLimits
 from gateway.listings import Listings
 from gateway.router import Router, sleep
 from gateway.settings import Settings, in_force
+from gateway.slots import Slots
 from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
-from gateway.web import chat, docs, errors, health, log, models, ratelimit
+from gateway.web import chat, cors, docs, errors, health, log, models, ratelimit
 from gateway.web.body import Deadlines, discard_body
-from gateway.web.respond import EXPOSED
 from gateway.web.rooms import NAME, Rooms, rooms
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -49,6 +48,15 @@ class Gateway(Flask):
         """Every view is synchronous: Flask would look into each function at each request."""
         return func
 
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """No host tells URLs apart here: Flask would take the request's to pieces. It stands in redirects alone."""
+        if request is None:
+            return None
+        environ = request.environ
+        host, scheme, script = environ.get("HTTP_HOST", ""), environ["wsgi.url_scheme"], environ.get("SCRIPT_NAME")
+        path, method = log.request_path(environ), environ["REQUEST_METHOD"]
+        return MapAdapter(self.url_map, host, script or "/", "", scheme, path, method, environ.get("QUERY_STRING"))
+
     def log_exception(self, exc_info: Any) -> None:
         structlog.get_logger().error("fault", **traced(exc_info[1]))
 
@@ -67,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     log.init_app(app)
     ratelimit.init_app(app, settings)
     errors.init_app(app)
-    CORS(app, origins=list(settings.cors_origins), expose_headers=list(EXPOSED), always_send=False, max_age=86400)
+    cors.init_app(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -92,9 +100,7 @@ def furnished(settings: Settings) -> Rooms:
     )
     directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
     listings = Listings(transport.session, settings.providers)
-    return Rooms(
-        settings, Keys(settings.keys), directory, listings, router, limits, Deadlines(), Semaphore(settings.calls)
-    )
+    return Rooms(settings, Keys(settings.keys), directory, listings, router, limits, Deadlines(), Slots(settings.calls))
 
 
 def name_requests(app: Flask, settings: Settings) -> None:
@@ -102,16 +108,19 @@ def name_requests(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("x-request-id", "")
+        given = request.environ.get("HTTP_X_REQUEST_ID")
         g.began = time.monotonic()
-        g.request_id = given if WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
+        if given is None or not WELL_FORMED.fullmatch(given):
+            given = f"{random.getrandbits(128):032x}"
+        g.request_id = given
 
     @app.after_request
     def end(response: Response) -> Response:
         response.headers.add("x-request-id", g.request_id)
         ratelimit.add_headers(response)
-        if "call" in g:
-            response.call_on_close(g.call.cleanup.close)
+        call = g.get("call")
+        if call is not None:
+            response.call_on_close(call.close)
         if response.status_code >= 400:
-            discard_body(request, settings.max_body, rooms().deadlines, settings.body_timeout)
+            discard_body(request.environ, settings.max_body, rooms().deadlines, settings.body_timeout)
         return response

@@ -37,7 +37,9 @@ limit_request_line = 8190  # the most that it knows: a model's name may be in it
 max_requests = 0  # a worker that waits for its long streams before it retires accepts nobody meanwhile
 loglevel = settings.log_level
 accesslog = None  # the gateway logs a line a request itself
-forwarded_allow_ips = ""  # whom to believe is TRUSTED_PROXIES' business, in the gateway
+forwarded_allow_ips = "*"  # whom to believe is TRUSTED_PROXIES' business, in the gateway; here nothing is believed:
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True  # it is one for all instances of a user, and the second steals it
 if Path("/dev/shm").is_dir():  # noqa: S108 - the heartbeat's file: on a disk it can block a worker
     worker_tmp_dir = "/dev/shm"  # noqa: S108

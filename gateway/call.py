@@ -1,8 +1,7 @@
 """One client's request on its way: what it asks, what became of it, and what has to be closed when it is over."""
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +37,8 @@ class Call:
     outcome: str = "abandoned"
     error: GatewayError | None = None
     fault: Mapping[str, Any] | None = None
-    cleanup: ExitStack = field(default_factory=ExitStack)
+    closers: list[Callable[[], None]] = field(default_factory=list)
+    """What is called when the response is closed, the last one first."""
 
     def ask(self, target: Target) -> Ask:
         """The same request, of one target."""
@@ -57,6 +57,16 @@ class Call:
         """The first content, or the whole answer, is there."""
         self.attempts.append(f"{target.provider.name}:200")
         self.answered, self.model, self.first_content = target, answer.get("model"), time.monotonic()
+
+    def close(self) -> None:
+        """The response is out, or nobody wants it."""
+        while self.closers:
+            closer = self.closers.pop()
+            try:
+                closer()
+            except BaseException:
+                self.close()
+                raise
 
     def tokens(self) -> int:
         """All that were used, as far as is known."""

@@ -35,7 +35,7 @@ class Keys:
         return found
 
     def _digest(self, secret: str) -> bytes:
-        return hmac.digest(self._pepper, secret.encode("utf-8", "surrogateescape"), "sha256")
+        return hashlib.blake2b(secret.encode("utf-8", "surrogateescape"), key=self._pepper, digest_size=32).digest()
 
 
 def _shown(secret: str) -> Key:

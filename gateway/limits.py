@@ -1,5 +1,7 @@
 """Where limits are counted, and what a target allows: requests and tokens a minute, from the configuration."""
 
+import math
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -7,20 +9,75 @@ from typing import Any, TypeVar, cast
 import redis
 import structlog
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from gateway.errors import UpstreamLimited
 from gateway.providers import Target
 
 Count = TypeVar("Count", int, float)
+NO_WINDOW = (0, -math.inf)
+MOST_KEPT = 10000
+"""Windows beyond which those that are over are looked for."""
 TIMEOUT = 1.0
 """Seconds that Redis may take for an answer."""
 OUTAGE = 5.0
 """Seconds after a failure in which it is not asked again."""
 
 
-class SharedCounts(MemoryStorage):
+class Counts(Storage):
+    """
+    Counts of fixed windows in this process, by the URI `counts://`.
+
+    limits' own has a lock for each key, and starts a timer thread every 10 ms to forget what is over.
+    """
+
+    STORAGE_SCHEME: list[str] = ["counts"]  # noqa: RUF012 - as the base class has it
+
+    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **_: Any) -> None:
+        super().__init__(uri, wrap_exceptions)
+        self._windows: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+        self._sweep_at = MOST_KEPT
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        now = time.time()
+        with self._lock:
+            count, ends = self._windows.get(key, NO_WINDOW)
+            if ends <= now:
+                count, ends = 0, now + expiry
+                if len(self._windows) >= self._sweep_at:
+                    self._windows = {name: window for name, window in self._windows.items() if window[1] > now}
+                    self._sweep_at = max(MOST_KEPT, 2 * len(self._windows))
+            self._windows[key] = count + amount, ends
+        return count + amount
+
+    def get(self, key: str) -> int:
+        count, ends = self._windows.get(key, NO_WINDOW)
+        return count if ends > time.time() else 0
+
+    def get_expiry(self, key: str) -> float:
+        now, ends = time.time(), self._windows.get(key, NO_WINDOW)[1]
+        return max(now, ends)
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int:
+        with self._lock:
+            known, self._windows = len(self._windows), {}
+        return known
+
+    def clear(self, key: str) -> None:
+        with self._lock:
+            self._windows.pop(key, None)
+
+
+class SharedCounts(Counts):
     """Counts in a Redis, for every process; while that fails, in this process, so that requests are served and limited.
 
     Its URI is `shared+` and the Redis's.
@@ -67,7 +124,7 @@ class SharedCounts(MemoryStorage):
 
 def counts(redis_url: str | None) -> str:
     """The storage's URI, as `limits` and Flask-Limiter take it."""
-    return f"shared+{redis_url}" if redis_url else "memory://"
+    return f"shared+{redis_url}" if redis_url else "counts://"
 
 
 class TargetLimits:

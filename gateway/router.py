@@ -143,7 +143,7 @@ class Router:
             )
         except requests.RequestException as error:
             raise fault(error, provider.name) from error
-        call.cleanup.callback(exchange.close)
+        call.closers.append(exchange.close)
         return exchange
 
     def _silence(self, call: Call, seconds: float) -> Iterator[Pause]:

@@ -89,7 +89,7 @@ def test_a_stream_that_is_closed_early_leaves_the_call_abandoned_and_the_upstrea
     frames = stream(room.router, asked)
     next(frames)
     frames.close()
-    asked.cleanup.close()
+    asked.close()
     assert asked.outcome == "abandoned"
     assert room.transport.given[0].closed
 

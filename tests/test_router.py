@@ -214,7 +214,7 @@ class TestStream:
     def test_leaving_it_unread_closes_the_upstream_with_the_call(self):
         room, asked = Room(sse(chunk("a"), chunk(finish="stop"))), call()
         next(room.router.chunks(asked))
-        asked.cleanup.close()
+        asked.close()
         assert room.transport.given[0].closed
 
 

@@ -5,11 +5,11 @@ No I/O, no Flask, no clock, no environment: what an adapter needs to know comes 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gateway.events import PAUSE, Event, Pause
-from gateway.providers import Vendor
+from gateway.providers import NOTHING, Vendor
 
 __all__ = ["PAUSE", "Adapter", "Ask", "Chat", "Chunk", "Completion", "Event", "Json", "Pause", "VendorRequest"]
 
@@ -22,8 +22,7 @@ Chunk = dict[str, Any]
 """An OpenAI chat completion chunk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """
     One call of one target: what the client wants, of which upstream model.
 
@@ -37,8 +36,7 @@ class Ask:
     created: int
 
 
-@dataclass(frozen=True, slots=True)
-class VendorRequest:
+class VendorRequest(NamedTuple):
     """
     What goes upstream: `path` follows the base URL; `dropped` are OpenAI field paths (`seed`, `messages[2].name`)
     of all that the client said and `body` does not say.
@@ -46,7 +44,7 @@ class VendorRequest:
 
     path: str
     body: Json
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NOTHING
     dropped: tuple[str, ...] = ()
 
 

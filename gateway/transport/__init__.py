@@ -96,11 +96,12 @@ class Transport:
         self.session.trust_env = False
         for prefix, adapter in adapters.items():
             self.session.mount(prefix, adapter)
+        self._openers = {prefix: cast("Opener", adapter) for prefix, adapter in adapters.items()}
 
     def open(self, url: str, headers: Mapping[str, str], body: bytes, watch: Watch) -> Exchange:
         """POST a body. Raises requests' errors."""
-        adapter = cast("Opener", self.session.get_adapter(url))
-        return adapter.open("POST", url, headers, body, watch)
+        scheme, mark, _ = url.partition("://")
+        return self._openers[scheme + mark].open("POST", url, headers, body, watch)
 
 
 @lru_cache(1024)

@@ -17,6 +17,8 @@ import requests
 
 IDLE = 50.0
 """Seconds after which an unused connection is not trusted: most servers close theirs at 60."""
+FRESH = 0.5
+"""Seconds in which it is not even asked: no server's patience is that short."""
 MOST_IDLE = 256
 
 
@@ -61,7 +63,10 @@ class Connection:
 
     def usable(self) -> bool:
         """Whether an idle connection is still open: it has neither been closed nor said anything unasked."""
-        if time.monotonic() - self.idle_since > IDLE:
+        idle = time.monotonic() - self.idle_since
+        if idle < FRESH:
+            return True  # and if it is not, the request finds out, and goes out once more
+        if idle > IDLE:
             return False
         try:
             return self.read(1, 0) is None

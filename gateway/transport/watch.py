@@ -4,7 +4,7 @@ import math
 import select
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import requests
@@ -43,7 +43,7 @@ class Watch:
     deadline: float = math.inf
     wake: float = math.inf
     pipelined: bool = False
-    looked: float = -math.inf
+    looked: float = field(default_factory=time.monotonic)
     """When the client was last looked at."""
 
     def left(self) -> float:

@@ -7,10 +7,10 @@ from typing import ParamSpec, TypeVar
 
 from flask import g, request
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from gateway.errors import RateLimited, Unauthenticated
+from gateway.limits import Counts
 from gateway.web.rooms import rooms
 
 Given = ParamSpec("Given")
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 FAILURES = RateLimitItemPerMinute(20)
 """Wrong keys that an address may try; a valid key is never counted and never refused for the others' sake."""
-failures = FixedWindowRateLimiter(MemoryStorage())
+failures = FixedWindowRateLimiter(Counts())
 
 
 def require_api_key(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
@@ -26,9 +26,9 @@ def require_api_key(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
 
     @wraps(view)
     def guarded(*args: Given.args, **options: Given.kwargs) -> Answer:
-        keys = rooms().keys
-        if rooms().settings.auth:
-            g.key = keys.find(presented() or "")
+        own = rooms()
+        if own.settings.auth:
+            g.key = own.keys.find(presented() or "")
             if g.key is None:
                 raise refusal()
         return view(*args, **options)
@@ -38,10 +38,11 @@ def require_api_key(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
 
 def presented() -> str | None:
     """The secret that the client shows."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    environ = request.environ
+    scheme, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer" and secret.strip():
-        return secret.strip()
-    return request.headers.get("x-api-key")
+        return str(secret.strip())
+    return environ.get("HTTP_X_API_KEY")
 
 
 def refusal() -> Unauthenticated | RateLimited:

@@ -3,15 +3,16 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
-from flask import Request
+from werkzeug.sansio.utils import get_content_length
 
 from gateway.errors import InvalidRequest
 from gateway.jsontext import dumps, loads
 
+Environ = dict[str, Any]
 BEGUN = "switchyard.body"
 """Set in the environ of a request whose body was read."""
 PIECE = 1 << 16
@@ -24,21 +25,25 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._due: dict[int, tuple[float, Any]] = {}
-        self._begun = threading.Lock()
+        self._beginning, self._begun = threading.Lock(), False
 
-    @contextmanager
-    def bound(self, client: Any, seconds: float) -> Iterator[None]:
-        """Within it, a read of the client's socket finds the end after so many seconds."""
+    def bound(self, client: Any, deadline: float) -> None:
+        """After `deadline` (`time.monotonic()`), until it is `met`, a read of the client's socket finds the end."""
         if client is None:
-            yield
             return
-        if self._begun.acquire(blocking=False):  # never released: one thread, of the process that serves
-            threading.Thread(target=self._watch, name="body-deadlines", daemon=True).start()
-        self._due[id(client)] = time.monotonic() + seconds, client
-        try:
-            yield
-        finally:
-            del self._due[id(client)]
+        if not self._begun:
+            self._begin()
+        self._due[id(client)] = deadline, client
+
+    def met(self, client: Any) -> None:
+        """Whatever is read now is of another request."""
+        self._due.pop(id(client), None)
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if not self._begun:  # in the process that serves, not in the one that it was forked from
+                self._begun = True
+                threading.Thread(target=self._watch, name="body-deadlines", daemon=True).start()
 
     def _watch(self) -> None:
         tick = threading.Event()
@@ -50,15 +55,18 @@ class Deadlines:
                         client.shutdown(READING)
 
 
-def json_body(request: Request, most: int, deadlines: Deadlines, seconds: float) -> Any:
+def json_body(environ: Environ, most: int, deadlines: Deadlines, seconds: float) -> Any:
     """The JSON of a request. Raises InvalidRequest: 400, 408, 413 or 415."""
-    if not (request.mimetype == "application/json" or request.mimetype.endswith("+json")):
+    if not _is_json(environ.get("CONTENT_TYPE", "")):
         raise InvalidRequest("Send the request as JSON, with Content-Type: application/json.", status=415)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise InvalidRequest("A compressed body is not taken: send it without Content-Encoding.", status=415)
-    began = time.monotonic()
-    with deadlines.bound(request.environ.get("gunicorn.socket"), seconds):
-        body = _read(request, most, began + seconds)
+    client, deadline = environ.get("gunicorn.socket"), time.monotonic() + seconds
+    deadlines.bound(client, deadline)
+    try:
+        body = _read(environ, most, deadline)
+    finally:
+        deadlines.met(client)
     try:
         data = loads(body)
         dumps(
@@ -71,24 +79,39 @@ def json_body(request: Request, most: int, deadlines: Deadlines, seconds: float)
     return data
 
 
-def discard_body(request: Request, most: int, deadlines: Deadlines, seconds: float) -> None:
+def discard_body(environ: Environ, most: int, deadlines: Deadlines, seconds: float) -> None:
     """Read what a refused request still sends, within reason: closed upon, its client would see a reset, no answer."""
-    length, read = request.content_length, request.environ.get("wsgi.input_terminated")
-    if BEGUN in request.environ or not (read if length is None else length > PIECE):
+    length, read = _length(environ), environ.get("wsgi.input_terminated")
+    if BEGUN in environ or not (read if length is None else length > PIECE):
         return
-    stream, size = request.environ["wsgi.input"], 0
-    # The answer is decided, and goes out whatever the server raises here, under names of its own, about the rest.
-    with deadlines.bound(request.environ.get("gunicorn.socket"), seconds), suppress(Exception):
-        while size < min(2 * most, length or math.inf) and (piece := stream.read(PIECE)):
-            size += len(piece)
+    stream, size, client = environ["wsgi.input"], 0, environ.get("gunicorn.socket")
+    deadlines.bound(client, time.monotonic() + seconds)
+    try:
+        # The answer is decided, and goes out whatever the server raises here, under names of its own, about the rest.
+        with suppress(Exception):
+            while size < min(2 * most, length or math.inf) and (piece := stream.read(PIECE)):
+                size += len(piece)
+    finally:
+        deadlines.met(client)
 
 
-def _read(request: Request, most: int, deadline: float) -> bytes:
+@lru_cache(64)
+def _is_json(content_type: str) -> bool:
+    mimetype = content_type.partition(";")[0].strip().lower()
+    return mimetype == "application/json" or mimetype.endswith("+json")
+
+
+def _length(environ: Environ) -> int | None:
+    """How long the body says it is; None where it says nothing, or is chunked."""
+    return get_content_length(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def _read(environ: Environ, most: int, deadline: float) -> bytes:
     """The bytes of the body."""
-    stream, length = request.environ["wsgi.input"], request.content_length
-    if length is None and not request.environ.get("wsgi.input_terminated"):
+    stream, length = environ["wsgi.input"], _length(environ)
+    if length is None and not environ.get("wsgi.input_terminated"):
         return b""
-    request.environ[BEGUN] = True
+    environ[BEGUN] = True
     pieces, size = [], 0
     try:
         while (length is None or size < length) and size <= 2 * most:

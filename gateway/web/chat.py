@@ -13,8 +13,8 @@ from gateway.web import schemas
 from gateway.web.auth import require_api_key
 from gateway.web.body import json_body
 from gateway.web.ratelimit import limited
-from gateway.web.respond import as_json, gateway_headers
-from gateway.web.rooms import rooms
+from gateway.web.respond import Answer, as_json, gateway_headers
+from gateway.web.rooms import Rooms, rooms
 
 blueprint = Blueprint("chat", __name__)
 
@@ -31,10 +31,11 @@ SWITCHED_ON = ("1", "true", "yes", "on")
 @limited
 def create_completion() -> Response:
     """OpenAI's chat completion, plain or streamed."""
-    call = called(schemas.chat(asked()))
+    own = rooms()
+    call = called(own, schemas.chat(asked(own)))
     if not call.chat.get("stream"):
-        return gateway_headers(as_json(completions.complete(rooms().router, call)), call)
-    response = Response(completions.stream(rooms().router, call), headers=STREAM_HEADERS)
+        return gateway_headers(as_json(completions.complete(own.router, call)), call)
+    response = Answer(completions.stream(own.router, call), headers=STREAM_HEADERS)
     return gateway_headers(response, call) if call.answered else response  # else its last chunk will say it
 
 
@@ -43,28 +44,29 @@ def create_completion() -> Response:
 @limited
 def create_embeddings() -> Response:
     """OpenAI's embeddings."""
-    call = called(schemas.embeddings(asked()))
-    return gateway_headers(as_json(completions.embed(rooms().router, call)), call)
+    own = rooms()
+    call = called(own, schemas.embeddings(asked(own)))
+    return gateway_headers(as_json(completions.embed(own.router, call)), call)
 
 
-def asked() -> Any:
+def asked(own: Rooms) -> Any:
     """The JSON of the request."""
-    settings = rooms().settings
-    return json_body(request, settings.max_body, rooms().deadlines, settings.body_timeout)
+    return json_body(request.environ, own.settings.max_body, own.deadlines, own.settings.body_timeout)
 
 
-def called(chat: dict[str, Any]) -> Call:
+def called(own: Rooms, chat: dict[str, Any]) -> Call:
     """The call that a validated request makes, as `g.call` for the log."""
-    strict = request.headers.get("x-gateway-strict", "").lower() in SWITCHED_ON
+    environ = request.environ
+    strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in SWITCHED_ON
     call = g.call = Call(
         id=g.request_id,
         chat=chat,
-        targets=rooms().directory.targets(chat["model"]),
+        targets=own.directory.targets(chat["model"]),
         created=int(time.time()),
-        watch=Watch(request.environ.get("gunicorn.socket")),
-        strict=strict or rooms().settings.strict,
+        watch=Watch(environ.get("gunicorn.socket")),
+        strict=strict or own.settings.strict,
     )
-    if not rooms().calls.acquire(blocking=False):
+    if not own.calls.take():
         raise Overloaded("The gateway is at its limit of calls under way. Try again in a moment.")
-    call.cleanup.callback(rooms().calls.release)
+    call.closers.append(own.calls.give)
     return call

@@ -2,11 +2,13 @@
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
+from flask.globals import app_ctx
 
 from gateway.call import Call
 from gateway.errors import GatewayError, InvalidRequest, Untranslatable, UpstreamLimited, UpstreamRejected
@@ -41,24 +43,33 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def log_when_sent(response: Response) -> Response:
-        began, key, error, call = g.began, g.get("key"), g.get("error"), g.get("call")
-        said = {
-            "request_id": g.request_id,
-            "method": request.method,
-            "path": request.path[:MODEL_SHOWN],
-            "key": key.prefix if key else None,
-            "status": response.status_code,
-        }
+        seen, environ, status = vars(app_ctx.g), request.environ, response.status_code
 
         @response.call_on_close
         def write() -> None:
-            line = {**said, "seconds": round(time.monotonic() - began, 6), **(of_call(call, began) if call else {})}
-            ended = call.error if call and call.error else error
-            if ended is not None:
-                line |= of_error(ended)
+            key, error, call, began = seen.get("key"), seen.get("error"), seen.get("call"), seen["began"]
+            line = {
+                "request_id": seen["request_id"],
+                "method": environ["REQUEST_METHOD"],
+                "path": request_path(environ)[:MODEL_SHOWN],
+                "key": key.prefix if key else None,
+                "status": status,
+                "seconds": round(time.monotonic() - began, 6),
+            }
+            if call:
+                line |= of_call(call, began)
+                error = call.error or error
+            if error is not None:
+                line |= of_error(error)
             log.info("request", **{name: value for name, value in line.items() if value is not None})
 
         return response
+
+
+def request_path(environ: Mapping[str, Any]) -> str:
+    """The path as it was asked for; WSGI hands its bytes over as Latin-1."""
+    path: str = environ.get("PATH_INFO", "")
+    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
 
 def of_call(call: Call, began: float) -> dict[str, Any]:

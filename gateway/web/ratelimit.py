@@ -46,10 +46,10 @@ def limited(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
     def counted(*args: Given.args, **options: Given.kwargs) -> Answer:
         limits = rooms().limits
         if limits:
-            g.asker = asker()
+            whose = g.asker = asker()
             for limit in limits:
-                if not limiter.limiter.hit(limit, SCOPE, g.asker):
-                    wait = window(limit, g.asker)[0] - time.time()
+                if not limiter.limiter.hit(limit, SCOPE, whose):
+                    wait = window(limit, whose)[0] - time.time()
                     raise RateLimited(f"The rate limit of {limit} is reached.", retry_after=max(1.0, wait))
         return view(*args, **options)
 
@@ -58,8 +58,8 @@ def limited(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
 
 def window(limit: RateLimitItem, whose: str) -> tuple[float, int]:
     """When an asker's window ends (unix seconds), and how many requests are left in it."""
-    reset, remaining = limiter.limiter.get_window_stats(limit, SCOPE, whose)
-    return reset, remaining
+    key, counted = limit.key_for(SCOPE, whose), limiter.limiter.storage
+    return counted.get_expiry(key), limit.amount - counted.get(key)
 
 
 def add_headers(response: Response) -> None:

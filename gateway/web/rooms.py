@@ -1,8 +1,6 @@
 """What the views use, made once by the factory."""
 
 from dataclasses import dataclass
-from threading import Semaphore
-from typing import cast
 
 from flask import current_app
 from limits import RateLimitItem
@@ -12,6 +10,7 @@ from gateway.keys import Keys
 from gateway.listings import Listings
 from gateway.router import Router
 from gateway.settings import Settings
+from gateway.slots import Slots
 from gateway.web.body import Deadlines
 
 NAME = "switchyard"
@@ -26,10 +25,10 @@ class Rooms:
     router: Router
     limits: tuple[RateLimitItem, ...]
     deadlines: Deadlines
-    calls: Semaphore
-    """What is left for calls to hold at once."""
+    calls: Slots
 
 
 def rooms() -> Rooms:
     """The rooms of the application that serves the present request."""
-    return cast("Rooms", current_app.extensions[NAME])
+    own: Rooms = current_app.extensions[NAME]
+    return own
