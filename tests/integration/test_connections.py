@@ -48,14 +48,14 @@ def test_pipelined_requests_are_answered_in_their_order(echo):
 
 
 def test_http_1_0_gets_no_chunks_and_a_closed_connection(echo):
-    for streamed in (False, True):
+    for streaming in (False, True):
         with socket.create_connection(("127.0.0.1", echo.port), timeout=30) as client:
-            client.sendall(asked(echo, stream=streamed).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+            client.sendall(asked(echo, stream=streaming).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
             head, _, body = read_to_the_end(client).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.0 200 OK")
         assert b"transfer-encoding" not in head.lower()
         assert b"Connection: close" in head
-        assert body.endswith(b"data: [DONE]\n\n") if streamed else json.loads(body)["choices"]
+        assert body.endswith(b"data: [DONE]\n\n") if streaming else json.loads(body)["choices"]
 
 
 def test_a_client_that_asks_for_the_end_gets_it(echo):
