@@ -23,6 +23,10 @@ def sse(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
     rest, begun = b"", False
     for block in blocks:
         if block is not PAUSE:
+            if begun and not rest and _is_one_line(block):
+                yield Event("", block[6:-2])
+                yield PAUSE
+                continue
             searched = max(0, len(rest) - 3)
             rest += block
             if not begun:
@@ -35,6 +39,12 @@ def sse(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
             if len(rest) > MOST:
                 raise UpstreamFailed("The upstream's stream has an event of more than 64 MB.")
         yield PAUSE
+
+
+def _is_one_line(block: bytes) -> bool:
+    """Whether a block is what most are: one event, whole, in one line."""
+    end = len(block) - 2
+    return block.startswith(b"data: ") and block.find(b"\n") == end and block.endswith(b"\n\n") and b"\r" not in block
 
 
 def _whole(text: bytes, searched: int) -> tuple[list[bytes], bytes]:

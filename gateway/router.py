@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 import structlog
@@ -20,7 +20,6 @@ from gateway.transport import Exchange, Transport, fault
 
 PLAIN_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 STREAM_HEADERS = PLAIN_HEADERS | {"Accept": "text/event-stream"}
-Item = TypeVar("Item")
 Stream = Generator[Chunk | Pause, None, None]
 sleep = time.sleep
 CONTENT = ("content", "refusal", "reasoning_content", "tool_calls", "function_call", "audio", "thinking_blocks")
@@ -64,12 +63,15 @@ class Router:
         while True:
             target, begun = plan.target, False
             try:
-                with closing(_from_content(self._stream(call, target))) as stream:
+                with closing(self._stream(call, target)) as stream:
                     for chunk in stream:
-                        if not begun and chunk is not PAUSE:
+                        if chunk is not PAUSE:
                             begun = True
                             call.answered_by(target, chunk)
-                        yield chunk
+                            yield chunk
+                            break
+                        yield PAUSE
+                    yield from stream
             except GatewayError as error:
                 call.failed(target, error)
                 if begun:
@@ -97,11 +99,9 @@ class Router:
             adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
             try:
                 exchange = self._open(call, target, request(adapter, ask), PLAIN_HEADERS)
-                with closing(exchange):
-                    deque(_named(exchange.head(), target), 0)
-                    data = _json(exchange, target, adapter)
-                    with _Sense(target):
-                        told = answer(adapter, ask, data)
+                with closing(exchange), _Blamed(target):
+                    deque(exchange.head(), 0)
+                    told = answer(adapter, ask, _json(exchange, target, adapter))
             except GatewayError as error:
                 call.failed(target, error)
                 self._rest(call, plan.failed(error))
@@ -114,15 +114,12 @@ class Router:
         """One attempt. Raises UpstreamFault, also for a stream that ends before all of its choices have."""
         adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
         exchange = self._open(call, target, adapter.request(ask), STREAM_HEADERS)
-        with closing(exchange):
-            yield from _named(exchange.head(), target)
+        with closing(exchange), _Blamed(target):
+            yield from exchange.head()
             if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
-                with _Sense(target):
-                    yield from _honest(adapter.chunks(ask, adapter.events(_named(exchange.blocks(), target))))
+                yield from _honest(adapter.chunks(ask, adapter.events(exchange.blocks())))
             else:
-                data = _json(exchange, target, adapter)
-                with _Sense(target):
-                    yield from _as_chunks(adapter.completion(ask, data))
+                yield from _as_chunks(adapter.completion(ask, _json(exchange, target, adapter)))
 
     def _open(self, call: Call, target: Target, wanted: VendorRequest, headers: dict[str, str]) -> Exchange:
         """Send a request; the exchange is closed with the call at the latest."""
@@ -176,16 +173,11 @@ def _embeddings_request(adapter: Adapter, ask: Ask) -> VendorRequest:
     return adapter.embeddings(ask)
 
 
-def _named(items: Iterator[Item], target: Target) -> Iterator[Item]:
-    """The same items; the transport's errors get the gateway's names."""
-    try:
-        yield from items
-    except requests.RequestException as error:
-        raise fault(error, target.provider.name) from error
-
-
-class _Sense:
-    """Within it, what an adapter stumbles over is the upstream's nonsense: JSON of a shape that its API never had."""
+class _Blamed:
+    """
+    Within it, the upstream is to blame: the transport's errors get the gateway's names, and what an adapter stumbles
+    over is nonsense, JSON of a shape that its API never had.
+    """
 
     def __init__(self, target: Target) -> None:
         self._name = target.provider.name
@@ -194,6 +186,8 @@ class _Sense:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, requests.RequestException):
+            raise fault(error, self._name) from error
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             structlog.get_logger().error("nonsense", provider=self._name, **traced(error))
             message = f"{self._name} answered with something that makes no sense."
@@ -203,10 +197,7 @@ class _Sense:
 def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
     """The object in the body of a 200. Raises UpstreamFault for any other answer."""
     name = target.provider.name
-    try:
-        body = exchange.body()
-    except requests.RequestException as error:
-        raise fault(error, name) from error
+    body = exchange.body()
     try:
         data = loads(body)
     except ValueError as error:
@@ -216,26 +207,11 @@ def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
             ) from error
         data = body.decode("utf-8", "replace")
     if exchange.status != 200:
-        with _Sense(target):
-            said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
+        said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
         raise upstream_fault(said.pop("status", exchange.status), **said)
     if not isinstance(data, dict):
         raise UpstreamFailed(f"{name} answered with something that is no completion.", upstream_status="nonsense")
     return data
-
-
-def _from_content(chunks: Stream) -> Stream:
-    """Hold chunks back until one has content; then all of them."""
-    held: list[Chunk] = []
-    for chunk in chunks:
-        if chunk is PAUSE:
-            yield chunk
-            continue
-        held.append(chunk)
-        if _has_content(chunk):
-            yield from held
-            break
-    yield from chunks
 
 
 def _has_content(chunk: Chunk) -> bool:
@@ -245,16 +221,27 @@ def _has_content(chunk: Chunk) -> bool:
 
 
 def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
-    """The same chunks. Raises UpstreamFailed if they end before every choice has its finish_reason."""
+    """
+    The same chunks, from the first with content on, the ones before it with it.
+
+    Raises UpstreamFailed if they end before every choice has its finish_reason.
+    """
     begun, finished = set[int](), set[int]()
+    held: list[Chunk] | None = []
     for chunk in chunks:
-        if chunk is not PAUSE:
-            for choice in chunk["choices"]:
-                begun.add(choice["index"])
-                if choice.get("finish_reason"):
-                    finished.add(choice["index"])
-        yield chunk
-    if not begun or begun - finished:
+        if chunk is PAUSE:
+            yield chunk
+            continue
+        for choice in chunk["choices"]:
+            (finished if choice.get("finish_reason") else begun).add(choice["index"])
+        if held is None:
+            yield chunk
+            continue
+        held.append(chunk)
+        if _has_content(chunk):
+            yield from held
+            held = None
+    if not finished or begun - finished:
         raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="cut")
 
 

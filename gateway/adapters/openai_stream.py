@@ -37,7 +37,8 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
         chunk = _parsed(event)
         if ident and _is_more_text(chunk, choices):
             chunk.pop("usage", None)
-            yield chunk | ident
+            chunk.update(ident)
+            yield chunk
             continue
         used = usage(chunk) or used
         if not ident and not (chunk.get("id") or chunk.get("choices")):
@@ -57,14 +58,17 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
 
 def _is_more_text(chunk: Chunk, choices: dict[int, Choice]) -> bool:
     """Whether a chunk is what most are: some more text of a choice, with nothing in it that has to be changed."""
-    match chunk:
-        case {
-            "choices": [{"index": int(index), "delta": {"content": str()} as delta, "finish_reason": None} as choice]
-        }:
-            state = choices.get(index)
-            plain = len(delta) == 1 and "message" not in choice and not chunk.get("usage") and "x_groq" not in chunk
-            return plain and state is not None and state.begun and not state.finished
-    return False
+    found = chunk.get("choices")
+    if type(found) is not list or len(found) != 1 or chunk.get("usage") or "x_groq" in chunk:
+        return False
+    choice = found[0]
+    if type(choice) is not dict or choice.get("finish_reason", "") is not None or "message" in choice:
+        return False
+    delta, index = choice.get("delta"), choice.get("index")
+    if type(delta) is not dict or len(delta) != 1 or type(delta.get("content")) is not str or type(index) is not int:
+        return False
+    state = choices.get(index)
+    return state is not None and state.begun and not state.finished
 
 
 def _parsed(event: Event) -> Chunk:

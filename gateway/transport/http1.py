@@ -6,6 +6,7 @@ the client, send a ping, or hang up at any byte.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 MOST_HEAD = 1 << 17
 MOST_LINE = 1 << 13
@@ -123,7 +124,8 @@ class Response:
                 at += len(piece)
                 self._left -= len(piece)
                 self._line_end = not self._left
-                continue
+                if not self._line_end:
+                    break
             if self._line_end:
                 if len(rest) - at < 2:
                     break
@@ -136,22 +138,24 @@ class Response:
                 if len(rest) - at > MOST_LINE:
                     raise Malformed("a line in the body has no end")
                 break
-            self._line(rest[at:end])
-            at = end + 2
+            line, at = rest[at:end], end + 2
+            if self._trailers:
+                self.complete = not line
+            else:
+                self._left = _size(line)
+                self._trailers = not self._left
         self._rest = rest[at:]
         self.persistent = self.persistent and not (self.complete and self._rest)
-        return b"".join(body)
+        return body[0] if len(body) == 1 else b"".join(body)
 
-    def _line(self, line: bytes) -> None:
-        """A chunk's size, or a trailer; the empty line after the last chunk is the end."""
-        if self._trailers:
-            self.complete = not line
-            return
-        found = SIZE.fullmatch(line)
-        if found is None:
-            raise Malformed("a chunk without a size")
-        self._left = int(found[1], 16)
-        self._trailers = not self._left
+
+@lru_cache(1024)
+def _size(line: bytes) -> int:
+    """What a chunk's first line says: the same few sizes, again and again."""
+    found = SIZE.fullmatch(line)
+    if found is None:
+        raise Malformed("a chunk without a size")
+    return int(found[1], 16)
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
