@@ -49,6 +49,13 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
         self.send_headers()
         self._send(b"0\r\n\r\n" if self.chunked else b"")
 
+    def write(self, data: bytes) -> None:
+        if self.chunked and self.headers_sent:
+            if data:
+                self._send(b"%X\r\n%b\r\n" % (len(data), data))
+        else:
+            super().write(data)
+
     def can_sendfile(self) -> bool:
         return False
 

@@ -74,12 +74,12 @@ class HttpExchange:
             self._inflate = zlib.decompressobj(wbits=47)
 
     def blocks(self) -> Iterator[bytes | Pause]:
-        if self._early:
-            yield self._unpacked(self._early)
-        while not self._response.complete:
-            with NAMED:
+        with NAMED:
+            if self._early:
+                yield self._unpacked(self._early)
+            while not self._response.complete:
                 data = self._read(self._watch.wake)
-            yield PAUSE if data is None else self._unpacked(data)
+                yield PAUSE if data is None else data if self._inflate is None else self._unpacked(data)
 
     def body(self) -> bytes:
         pieces, size = [self._early], len(self._early)

@@ -1,6 +1,6 @@
 """Responses: JSON, and what the gateway did in their headers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Response
@@ -31,7 +31,11 @@ class Answer(Response):
     def get_wsgi_headers(self, environ: Any) -> Headers:  # noqa: ARG002
         return self.headers
 
-    def iter_encoded(self) -> Iterator[bytes]:
+    def get_app_iter(self, environ: Any) -> Iterable[bytes]:
+        """Itself: werkzeug's own puts two iterators between the server and the body."""
+        return self if environ["REQUEST_METHOD"] != "HEAD" else super().get_app_iter(environ)
+
+    def __iter__(self) -> Iterator[bytes]:
         return iter(self.response)  # type: ignore[arg-type]
 
 
