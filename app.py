@@ -18,11 +18,14 @@ from gateway.errors import traced
 from gateway.keys import Keys
 from gateway.limits import TargetLimits
 from gateway.listings import Listings
-from gateway.router import Router, sleep
+from gateway.probes import Probes
+from gateway.providers import ECHO
+from gateway.router import Patience, Router, sleep
 from gateway.settings import Settings, in_force
 from gateway.slots import Slots
+from gateway.standing import Standings
 from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
-from gateway.web import chat, cors, docs, errors, health, log, models, ratelimit
+from gateway.web import chat, cors, docs, errors, health, log, models, ratelimit, route
 from gateway.web.body import Deadlines, discard_body
 from gateway.web.rooms import NAME, Rooms, rooms
 
@@ -68,7 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Gateway("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # an unknown URL is a 404, not a redirect
     app.extensions[NAME] = furnished(settings)
-    for module in (chat, models, health, docs):
+    for module in (chat, route, models, health, docs):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(docs.page)
     name_requests(app, settings)
@@ -94,13 +97,33 @@ def furnished(settings: Settings) -> Rooms:
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
-        timeout=settings.request_timeout,
+        patience=Patience(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
+        standings=Standings(breakers=settings.breakers),
         admit=targets.admit,
         spent=targets.spent,
     )
-    directory = Directory(settings.providers, settings.models, settings.aliases, settings.routing_order)
+    directory = Directory(
+        settings.providers,
+        settings.models,
+        settings.aliases,
+        settings.routing_order,
+        policies=settings.policies,
+        policy=settings.policy,
+    )
     listings = Listings(transport.session, settings.providers)
-    return Rooms(settings, Keys(settings.keys), directory, listings, router, limits, Deadlines(), Slots(settings.calls))
+    asked = (*settings.providers.values(), *(one.provider for targets in settings.models.values() for one in targets))
+    probed = [provider for provider in asked if provider.vendor is not ECHO]
+    return Rooms(
+        settings=settings,
+        keys=Keys(settings.keys),
+        directory=directory,
+        listings=listings,
+        router=router,
+        limits=limits,
+        deadlines=Deadlines(),
+        calls=Slots(settings.calls),
+        probes=Probes(settings.data, settings.health_check_interval, probed, router.standings, listings.well),
+    )
 
 
 def name_requests(app: Flask, settings: Settings) -> None:

@@ -1,12 +1,15 @@
 """One client's request on its way: what it asks, what became of it, and what has to be closed when it is over."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.adapters.contract import Ask, Chat, Json
+from gateway.continuation import Heard, carried_on
 from gateway.errors import ClientGone, GatewayError, UpstreamFault
+from gateway.policy import USUAL, Policy
 from gateway.providers import Target
 from gateway.transport.watch import Watch
 
@@ -17,23 +20,45 @@ SHORTEST_KEY = 8
 """Characters below which a key is a placeholder, and masking it would only maul words."""
 
 
+class Tried(NamedTuple):
+    """An attempt: what it came to (a status, or a word where there was none), and after how many seconds that was known."""
+
+    provider: str
+    model: str
+    status: str
+    seconds: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """`created` in unix seconds, `first_content` by `time.monotonic()`. `outcome` stays "abandoned" unless the end is reached."""
+    """
+    `created` in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
+    sticks to; `more(kind)` are the targets of the policy's fallbacks of a kind. `outcome` stays "abandoned" unless the
+    end is reached.
+    """
 
     id: str
     chat: Chat
     targets: tuple[Target, ...]
     created: int
+    policy: Policy = USUAL
+    session: str = ""
+    more: Callable[[str], tuple[Target, ...]] = lambda _: ()
     watch: Watch = field(default_factory=Watch)
     strict: bool = False
+    deadline: float = math.inf
 
     answered: Target | None = None
     model: str | None = None
-    attempts: list[str] = field(default_factory=list)
+    attempts: list[Tried] = field(default_factory=list)
+    attempt_began: float = 0.0
     dropped: tuple[str, ...] = ()
     usage: Mapping[str, Any] | None = None
     first_content: float | None = None
+    heard: Heard | None = None
+    leg: "Call | None" = None
+    """The one of two attempts at once that won: it has the watch of the answer."""
+    lost: list[Target] = field(default_factory=list)
     outcome: str = "abandoned"
     error: GatewayError | None = None
     fault: Mapping[str, Any] | None = None
@@ -41,13 +66,15 @@ class Call:
     """What is called when the response is closed, the last one first."""
 
     def ask(self, target: Target) -> Ask:
-        """The same request, of one target."""
-        return Ask(self.chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
+        """The same request, of one target; what was answered already is to be carried on."""
+        said = self.heard.text if self.heard else ""
+        chat = carried_on(self.chat, said, target) if said else self.chat
+        return Ask(chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
 
     def failed(self, target: Target, error: GatewayError) -> None:
         """Write a failed attempt into the trail, such as `anthropic:529`; our key must not be in any message."""
         if isinstance(error, UpstreamFault):
-            self.attempts.append(f"{target.provider.name}:{error.upstream_status}")
+            self._tried(target, str(error.upstream_status))
         key = target.provider.key or ""
         if len(key) >= SHORTEST_KEY:
             error.message = error.message.replace(key, "***")
@@ -55,8 +82,16 @@ class Call:
 
     def answered_by(self, target: Target, answer: Json) -> None:
         """The first content, or the whole answer, is there."""
-        self.attempts.append(f"{target.provider.name}:200")
+        self._tried(target, "200")
         self.answered, self.model, self.first_content = target, answer.get("model"), time.monotonic()
+
+    def cancelled(self, target: Target) -> None:
+        """Another target answered first."""
+        self.lost.append(target)
+        self._tried(target, "cancelled")
+
+    def _tried(self, target: Target, status: str) -> None:
+        self.attempts.append(Tried(target.provider.name, target.model, status, time.monotonic() - self.attempt_began))
 
     def close(self) -> None:
         """The response is out, or nobody wants it."""
@@ -81,7 +116,7 @@ class Call:
 
     def trail(self) -> dict[str, str]:
         """What the gateway did, by header name without its `x-gateway-`."""
-        told = {"attempts": ",".join(self.attempts)}
+        told = {"attempts": ",".join(f"{tried.provider}:{tried.status}" for tried in self.attempts)}
         if self.answered:
             told |= {"provider": self.answered.provider.name, "model": self.answered.model}
         if self.dropped:

@@ -61,8 +61,9 @@ def _frames(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_ev
     """What the client is sent: all that has arrived at once; a ping after a silence; the end, or an error frame."""
     told = _told(router, call, chunks)
     late = call.answered is None
+    if late or call.heard:
+        told = _signed(call, told, late=late)
     if late:
-        told = _signed(call, told)
         yield PING
     frames: list[bytes] = []
     sent = time.monotonic()
@@ -115,8 +116,11 @@ def _told(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> Iterat
         yield {**last, "usage": call.usage}
 
 
-def _signed(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pause]:
-    """For a stream that began before anybody had answered: its last chunk says what the headers could not."""
+def _signed(call: Call, chunks: Iterator[Chunk | Pause], *, late: bool) -> Iterator[Chunk | Pause]:
+    """
+    For a stream that began `late`, before anybody had answered, or that was carried on: its last chunk says what the
+    headers could not.
+    """
     held: Chunk | None = None
     for chunk in chunks:
         if chunk is PAUSE:
@@ -129,7 +133,7 @@ def _signed(call: Call, chunks: Iterator[Chunk | Pause]) -> Iterator[Chunk | Pau
         if not ends:
             yield chunk
     if held:
-        yield {**held, "gateway": call.trail()}
+        yield {**held, "gateway": call.trail()} if late or (call.heard and call.heard.broken) else held
 
 
 def _estimate(call: Call, completion: int) -> Json:

@@ -2,24 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from gateway.directory import addressed
+from gateway.directory import addressed, known
+from gateway.policy import KINDS, LITELLM, P95, STRATEGIES, USUAL, WEIGHTED, Policy
 from gateway.providers import GENERIC, Provider, Target, Vendor, bare_base
 from gateway.values import Reader, Reading, number, one_of, pattern, secret, switch, text, web_url, whole
 
 FROM_ENVIRONMENT = "os.environ/"
-IN_ORDER = "simple-shuffle"
-OTHER_STRATEGIES = (
-    "least-busy",
-    "latency-based-routing",
-    "usage-based-routing",
-    "usage-based-routing-v2",
-    "cost-based-routing",
-)
+NOT_DONE = ("usage-based-routing", "usage-based-routing-v2")
+"""LiteLLM's strategies without one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +25,8 @@ class File:
     aliases: Mapping[str, str] = field(default_factory=dict)
     master_key: str | None = field(default=None, repr=False)
     scalars: Mapping[str, Any] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    policy: Policy = USUAL
 
 
 def attempts(written: Any) -> int:
@@ -49,7 +46,63 @@ def aliases(written: Any) -> dict[str, str]:
     raise ValueError("must be names and the models that they stand for")
 
 
+def strategy(written: Any) -> str | None:
+    """The strategy by our name, or by LiteLLM's."""
+    word = one_of(*STRATEGIES, *LITELLM, *NOT_DONE)(written)
+    return LITELLM.get(word, word) if word not in NOT_DONE else WEIGHTED
+
+
+def names(written: Any) -> tuple[str, ...]:
+    if not isinstance(written, list):
+        raise ValueError("must be a list of model names")  # noqa: TRY004 - what a file says, not what a caller passes
+    return tuple(text(name) for name in written)
+
+
+def fallbacks(written: Any) -> dict[str, tuple[str, ...]]:
+    """LiteLLM writes a list of mappings: [{gpt-4: [claude, gemini]}]."""
+    written = [written] if isinstance(written, dict) else written
+    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+        raise ValueError("must be a list such as [{model: [another, a third]}]")
+    return {text(name): names(others) for one in written for name, others in one.items()}
+
+
+def hedge(written: Any) -> float | str:
+    """Seconds, or p95."""
+    return P95 if str(written).lower() == P95 else float(number(0, open=True)(written))
+
+
+def by_model(written: Any) -> dict[str, dict[str, Any]]:
+    """What is asked of single models: {name: {routing_strategy: ..., continue_on_break: true}}."""
+    if not isinstance(written, dict) or not all(isinstance(one, dict) for one in written.values()):
+        raise ValueError("must be model names, each with its settings")
+    strange = {key for one in written.values() for key in one} - OF_MODEL.keys()
+    if strange:
+        raise ValueError(f"knows no {', '.join(sorted(map(str, strange)))}")
+    return {
+        text(name): {OF_MODEL[key][0]: OF_MODEL[key][1](value) for key, value in one.items()}
+        for name, one in written.items()
+    }
+
+
+OF_MODEL: Mapping[str, tuple[str, Reader]] = {
+    "routing_strategy": ("strategy", strategy),
+    "continue_on_break": ("continue_on_break", switch),
+    "hedge_after": ("hedge_after", hedge),
+}
+"""What the file asks of single models, and of all."""
+
+
 ENTRY = ("model_name", "litellm_params", "model_info")
+INFO: Mapping[str, tuple[str, Reader]] = {
+    "max_input_tokens": ("context", whole(1)),
+    "supports_vision": ("vision", switch),
+    "supports_function_calling": ("tools", switch),
+    "supports_response_schema": ("json_schema", switch),
+    "supports_reasoning": ("reasoning", switch),
+    "input_cost_per_token": ("input_cost", number(0)),
+    "output_cost_per_token": ("output_cost", number(0)),
+}
+"""What model_info says of a model, and the fact that it is."""
 PARAMS: Mapping[str, Reader] = {
     "model": pattern,
     "api_base": web_url,
@@ -58,18 +111,30 @@ PARAMS: Mapping[str, Reader] = {
     "rpm": whole(1),
     "tpm": whole(1),
     "weight": number(0),
+    "max_parallel_requests": whole(1),
 }
 SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
     "router_settings": {
         "num_retries": ("retry_max_attempts", attempts),
         "timeout": ("request_timeout", number(0, open=True)),
-        "routing_strategy": ("routing_strategy", one_of(IN_ORDER, *OTHER_STRATEGIES)),
+        "routing_strategy": ("of_all.strategy", strategy),
+        "continue_on_break": ("of_all.continue_on_break", switch),
+        "hedge_after": ("of_all.hedge_after", hedge),
         "model_group_alias": ("aliases", aliases),
+        "models": ("by_model", by_model),
+        "fallbacks": ("fallbacks", fallbacks),
+        "context_window_fallbacks": ("context_window_fallbacks", fallbacks),
+        "content_policy_fallbacks": ("content_policy_fallbacks", fallbacks),
+        "default_fallbacks": ("default_fallbacks", names),
     },
     "litellm_settings": {
         "num_retries": ("retry_max_attempts", attempts),
         "request_timeout": ("request_timeout", number(0, open=True)),
         "drop_params": ("strict", refusing),
+        "fallbacks": ("fallbacks", fallbacks),
+        "context_window_fallbacks": ("context_window_fallbacks", fallbacks),
+        "content_policy_fallbacks": ("content_policy_fallbacks", fallbacks),
+        "default_fallbacks": ("default_fallbacks", names),
     },
     "general_settings": {"master_key": ("master_key", secret)},
 }
@@ -78,9 +143,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
 
 def known_keys() -> set[str]:
     """Every key that means something here, as docs/configuration.md writes it."""
-    entry = {f"model_list[].{key}" for key in ENTRY if key != "litellm_params"}
+    entry = {"model_list[].model_name"}
     params = {f"model_list[].litellm_params.{key}" for key in PARAMS}
-    return entry | params | {f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys}
+    info = {f"model_list[].model_info.{key}" for key in INFO}
+    return entry | params | info | {f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys}
 
 
 def read(name: str, written: str, environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading) -> File:
@@ -93,13 +159,32 @@ def read(name: str, written: str, environ: Mapping[str, str], usual: Mapping[str
     listed = _list(tree.get("model_list"), f"{name}: model_list", reading)
     sections = {section: _mapping(tree.get(section), f"{name}: {section}", reading) for section in SECTIONS}
     settings = _settings(name, sections, environ, reading)
-    reading.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections, settings))
+    reading.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections))
+    policy, policies = _policies(settings)
     return File(
         models=_models(name, listed, environ, usual, reading),
         aliases=settings.pop("aliases", {}),
         master_key=settings.pop("master_key", None),
-        scalars={key: value for key, value in settings.items() if key != "routing_strategy"},
+        scalars=settings,
+        policy=policy,
+        policies=policies,
     )
+
+
+def _policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
+    """The policy of all models, and those of single ones; taken out of the settings."""
+    usual = {field: settings.pop(f"of_all.{field}") for field, _ in OF_MODEL.values() if f"of_all.{field}" in settings}
+    default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
+    kinds = {kind: settings.pop(kind, {}) for kind in KINDS}
+    named = {name for said in (by_model, *kinds.values()) for name in said}
+    policies = {
+        name: Policy(
+            **{**usual, **by_model.get(name, {})},
+            **{kind: said.get(name, default if kind == "fallbacks" else ()) for kind, said in kinds.items()},
+        )
+        for name in named
+    }
+    return Policy(**usual, fallbacks=default), policies
 
 
 def _tree(written: str) -> Any:
@@ -185,9 +270,17 @@ def _entry(
         for key, reader in PARAMS.items()
         if _said(params.get(key)) or key == "model"
     }
+    info = _mapping(entry.get("model_info"), f"{path}.model_info", reading)
+    facts = {
+        fact: reading.value(f"{path}.model_info.{key}", _resolved(reader, environ), info[key])
+        for key, (fact, reader) in INFO.items()
+        if _said(info.get(key))
+    }
     if len(reading.faults) > before or (named == said["model"] == "*" and "api_base" not in said):
         return  # "*" for "*" says what is so anyway: a model goes to the vendor that its name says
     target = reading.value(f"{path}.litellm_params", lambda params: _target(named, params, usual), said)
+    if target is not None and facts:
+        target = replace(known(target), facts=replace(known(target).facts, **facts))
     if target is not None:
         yield named, target
 
@@ -197,8 +290,8 @@ def _target(named: str, params: Mapping[str, Any], usual: Mapping[str, Provider]
         raise ValueError("model has a * that model_name has nothing for")
     vendor, model = _upstream(params)
     provider = _provider(vendor, params, usual[vendor.name])
-    limits = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
-    return Target(provider, model, **limits)
+    limits: dict[str, Any] = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
+    return Target(provider, model, max_parallel=params.get("max_parallel_requests"), **limits)
 
 
 def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:
@@ -220,16 +313,13 @@ def _provider(vendor: Vendor, params: Mapping[str, Any], usual: Provider) -> Pro
     return usual if (base_url, key) == (usual.base_url, usual.key) else Provider(vendor, base_url, key)
 
 
-def _warnings(
-    tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
-) -> Iterator[str]:
+def _warnings(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     unknown = dict.fromkeys((*_unknown_sections(tree, sections), *_unknown_of_models(tree.get("model_list"))))
     if unknown:
         yield f"these keys mean nothing here: {', '.join(unknown)}"
-    strategy = settings.get("routing_strategy", IN_ORDER)
-    if strategy != IN_ORDER:
-        done = "targets are tried in order, or shared out by weight"
-        yield f"router_settings.routing_strategy: {strategy} is not done here; {done}"
+    wanted = sections["router_settings"].get("routing_strategy")
+    if wanted in NOT_DONE:
+        yield f"router_settings.routing_strategy: {wanted} is not done here; targets are shared out by weight"
 
 
 def _unknown_sections(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -245,3 +335,6 @@ def _unknown_of_models(listed: Any) -> Iterator[str]:
         params = entry.get("litellm_params")
         if isinstance(params, dict):
             yield from (f"model_list[].litellm_params.{key}" for key in params if key not in PARAMS)
+        info = entry.get("model_info")
+        if isinstance(info, dict):
+            yield from (f"model_list[].model_info.{key}" for key in info if key not in (*INFO, "id", "mode"))

@@ -1,11 +1,14 @@
 """Where a model's name leads: the targets that can answer it, and the names that there are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
-from gateway import modelmap
+from gateway import facts, modelmap
 from gateway.errors import ModelNotFound
+from gateway.policy import USUAL, Policy
 from gateway.providers import ECHO, NAMED, VENDORS, Provider, Target, Vendor
 
 CACHED_NAMES = 2048
@@ -14,6 +17,14 @@ LONGEST_CACHED = 256
 
 Targets = tuple[Target, ...]
 NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
+NO_POLICIES: Mapping[str, Policy] = MappingProxyType({})
+
+
+class Route(NamedTuple):
+    """Where a model's name leads, and how its targets are chosen among."""
+
+    targets: Targets
+    policy: Policy
 
 
 def captured(pattern: str, name: str) -> str | None:
@@ -48,17 +59,40 @@ class Directory:
         models: Mapping[str, Targets],
         aliases: Mapping[str, str],
         routing_order: Sequence[str],
+        *,
+        policies: Mapping[str, Policy] = NO_POLICIES,
+        policy: Policy = USUAL,
     ) -> None:
+        """`policies` by model name; `policy` for all others."""
         self.providers = providers
         self.models = models
         self.aliases = aliases
         self.routing_order = tuple(name for name in routing_order if name in providers)
         self.wildcards = sorted((name for name in models if "*" in name), key=len, reverse=True)
-        self._remembered = lru_cache(maxsize=CACHED_NAMES)(self._found)
+        self.policies, self.policy = policies, policy
+        self._remembered = lru_cache(maxsize=CACHED_NAMES)(self._route)
 
     def targets(self, model: str) -> Targets:
         """The places where `model` can be answered, in order. Raises ModelNotFound."""
-        return self._remembered(model) if len(model) <= LONGEST_CACHED else self._found(model)
+        return self.route(model).targets
+
+    def route(self, model: str) -> Route:
+        """The same, with what is asked of them."""
+        return self._remembered(model) if len(model) <= LONGEST_CACHED else self._route(model)
+
+    def _route(self, model: str) -> Route:
+        targets = tuple(known(target) for target in self._found(model))
+        return Route(targets, self._policy(model))
+
+    def _policy(self, model: str) -> Policy:
+        """The policy of a name: its own, its alias's, or that of the pattern that it matches."""
+        meant = self._meant(model)
+        patterns = (name for name in self.wildcards if captured(name, meant) is not None)
+        return next((self.policies[name] for name in (model, meant, *patterns) if name in self.policies), self.policy)
+
+    def others(self, policy: Policy, kind: str) -> Targets:
+        """The targets of a policy's fallbacks of a kind."""
+        return tuple(target for name in getattr(policy, kind) for target in self.targets(name))
 
     def entries(self, listed: Mapping[str, Sequence[str]] = NOTHING) -> list[tuple[str, str]]:
         """(id, owned by) of every model that has a name here; `listed`: what providers said they have, else the table's."""
@@ -121,12 +155,18 @@ class Directory:
         )
 
 
+def known(target: Target) -> Target:
+    """`target` with what is known of its model, unless the configuration said that."""
+    if target.facts is not facts.UNKNOWN:
+        return target
+    return replace(target, facts=facts.of(target.provider.vendor.name, target.model))
+
+
 def starred(target: Target, star: str) -> Target:
     """`target` with `star` for the star in its model."""
     if "*" not in target.model:
         return target
-    model = target.model.replace("*", star)
-    return Target(target.provider, model, target.timeout, target.rpm, target.tpm, target.weight)
+    return replace(target, model=target.model.replace("*", star))
 
 
 def turned_on_by(vendor: Vendor) -> str:

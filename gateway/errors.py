@@ -16,6 +16,7 @@ GatewayError
 │   ├── UpstreamLimited         429
 │   ├── UpstreamCredentials     502: it refused OUR key (401, 402, 403)
 │   ├── UpstreamFailed          502 or 503: it failed, broke off or spoke nonsense
+│   ├── NoHealthyUpstream       503: every target is known to fail, and is left alone for a while
 │   └── UpstreamTimeout         504
 └── ClientGone                  499: the client left; for the log alone
 
@@ -160,6 +161,12 @@ class UpstreamCredentials(UpstreamFault):
 
 class UpstreamFailed(UpstreamFault):
     retryable = True
+
+
+class NoHealthyUpstream(UpstreamFault):
+    status = 503
+    code = "no_healthy_upstream"
+    moves_on = False
 
 
 class UpstreamTimeout(UpstreamFault):

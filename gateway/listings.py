@@ -47,6 +47,10 @@ class Listings:
                     self._kept[provider.name] = now + (KEPT if listed else FAILED_KEPT), listed
             return {name: listed for name, (_, listed) in self._kept.items() if listed}
 
+    def well(self, provider: Provider) -> bool:
+        """Whether a provider answers, asked now."""
+        return self._ask(provider) is not None
+
     def _ask(self, provider: Provider) -> list[Listed] | None:
         adapter = ADAPTERS[provider.vendor.dialect]
         headers = {"Accept": "application/json", **(adapter.credentials(provider.key) if provider.key else {})}

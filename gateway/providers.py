@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from gateway.facts import UNKNOWN, Facts
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -21,6 +23,8 @@ class Vendor:
     `developer`: it knows the role `developer`; else that is sent as `system`.
     `thoughts`: the field in which an assistant message takes its reasoning back; None: it refuses such a field.
     `stream_usage`: it takes `stream_options`.
+    Of a request that ends with the beginning of an answer: models that match one of `prefills` carry it on, and others
+    where it is marked by `prefix`, if the base URL ends with `marked_at`; None: none does.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Vendor:
     developer: bool = False
     thoughts: str | None = "reasoning_content"
     stream_usage: bool = True
+    prefills: tuple[str, ...] = ()
+    marked_at: str | None = None
 
     @property
     def prefix(self) -> str:
@@ -58,7 +64,7 @@ class Provider:
 class Target:
     """
     One place where a request can be answered. `timeout` in seconds; `rpm`, `tpm`: requests and tokens a minute;
-    `weight`: its share among the targets of one model name.
+    `max_parallel`: calls at once; `weight`: its share among the targets of one model name.
     """
 
     provider: Provider
@@ -67,6 +73,8 @@ class Target:
     rpm: int | None = None
     tpm: int | None = None
     weight: float | None = None
+    max_parallel: int | None = None
+    facts: Facts = UNKNOWN
 
 
 COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")
@@ -106,7 +114,12 @@ VENDORS: Mapping[str, Vendor] = {
             ),
         ),
         Vendor(
-            name="anthropic", base_url="https://api.anthropic.com", keys=("ANTHROPIC_API_KEY",), dialect="anthropic"
+            name="anthropic",
+            base_url="https://api.anthropic.com",
+            keys=("ANTHROPIC_API_KEY",),
+            dialect="anthropic",
+            # Newer ones refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
+            prefills=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
         ),
         Vendor(
             name="groq",
@@ -119,6 +132,7 @@ VENDORS: Mapping[str, Vendor] = {
             name="mistral",
             base_url="https://api.mistral.ai/v1",
             keys=("MISTRAL_API_KEY",),
+            marked_at="",
             refuses=MISTRAL_REFUSES,
             renames=(COMPLETION_TOKENS, ("*", "seed", "random_seed")),
             thoughts=None,
@@ -128,6 +142,7 @@ VENDORS: Mapping[str, Vendor] = {
             name="deepseek",
             base_url="https://api.deepseek.com/v1",
             keys=("DEEPSEEK_API_KEY",),
+            marked_at="/beta",
             renames=(COMPLETION_TOKENS,),
         ),
         Vendor(name="xai", base_url="https://api.x.ai/v1", keys=("XAI_API_KEY",)),

@@ -1,28 +1,30 @@
 """Targets in order, attempts, and the answer of the first that gives one."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from itertools import chain
 
-import requests
 import structlog
 
-from gateway.adapters import ADAPTERS
-from gateway.adapters.contract import PAUSE, Adapter, Ask, Chunk, Completion, Json, Pause, VendorRequest
+from gateway import tokens
+from gateway.adapters.contract import PAUSE, Chunk, Completion, Json, Pause
+from gateway.asking import CHAT, EMBEDDINGS, Asking, Form, Patience, Stream
 from gateway.call import Call
-from gateway.errors import GatewayError, Untranslatable, UpstreamFailed, traced, upstream_fault
-from gateway.jsontext import dumps, loads
-from gateway.plan import Plan, ordered, retry_after
+from gateway.continuation import Heard, joined, possible, way
+from gateway.errors import GatewayError, UpstreamCredentials
+from gateway.fitness import fitting
+from gateway.hedge import Race
+from gateway.plan import Plan
+from gateway.policy import P95
 from gateway.providers import Target
-from gateway.transport import Exchange, Transport, fault
+from gateway.standing import Attempt, Standings
+from gateway.strategies import Order
+from gateway.transport import Transport
 
-PLAIN_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
-STREAM_HEADERS = PLAIN_HEADERS | {"Accept": "text/event-stream"}
-Stream = Generator[Chunk | Pause, None, None]
+__all__ = ["Patience", "Router"]
+
 sleep = time.sleep
-CONTENT = ("content", "refusal", "reasoning_content", "tool_calls", "function_call", "audio", "thinking_blocks")
 
 
 class Router:
@@ -37,21 +39,23 @@ class Router:
         transport: Transport,
         *,
         attempts: int,
-        timeout: float,
+        patience: Patience,
         admit: Callable[[Target], None],
         spent: Callable[[Target, int], None],
+        standings: Standings,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
-        self._transport, self._attempts, self._timeout = transport, attempts, timeout
-        self._admit, self._spent, self._sleep = admit, spent, sleep
+        self._asking = Asking(transport, patience, admit)
+        self._attempts, self._patience, self._spent, self._sleep = attempts, patience, spent, sleep
+        self.standings, self._order = standings, Order(standings)
 
     def completion(self, call: Call) -> Completion:
         """Raises GatewayError."""
-        return self._first(call, _chat_request, _completion)
+        return self._whole(call, CHAT)
 
     def embeddings(self, call: Call) -> Json:
         """The answer to an embeddings request, as the upstream gave it. Raises GatewayError."""
-        return self._first(call, _embeddings_request, lambda _adapter, _ask, data: data)
+        return self._whole(call, EMBEDDINGS)
 
     def chunks(self, call: Call) -> Iterator[Chunk | Pause]:
         """
@@ -59,89 +63,101 @@ class Router:
 
         Raises GatewayError: before the first chunk, when no target answers; after it, when the answer breaks off.
         """
-        plan = Plan(ordered(call.targets), self._attempts)
+        plan = self._plan(call)
+        heard = call.heard = Heard(call.chat) if call.policy.continue_on_break and possible(call.chat) else None
         while True:
-            target, begun = plan.target, False
+            yield from self._begin(call, plan)
+            begun = False
             try:
-                with closing(self._stream(call, target)) as stream:
+                with closing(self._stream(call, plan)) as stream:
                     for chunk in stream:
                         if chunk is not PAUSE:
                             begun = True
-                            call.answered_by(target, chunk)
-                            yield chunk
+                            plan.attempt.answered()
+                            call.answered_by(plan.target, chunk)
+                            self._asking.begun(call.leg or call, plan.target)
+                            if heard is None:
+                                yield chunk
+                                yield from stream
+                            else:
+                                yield from _heard(chain((chunk,), stream), heard, plan.target)
                             break
                         yield PAUSE
-                    yield from stream
             except GatewayError as error:
-                call.failed(target, error)
-                if begun:
+                _failed(call, plan.target, error)
+                if begun and not (heard and heard.goes_on(error)):
                     raise
                 delay = plan.failed(error)
             else:
                 return
             yield from self._silence(call, delay)
 
+    def order(self, call: Call) -> tuple[Target, ...]:
+        """The targets of a call that can take it, in the order in which they are tried. Raises Untranslatable."""
+        return self._order.arranged(fitting(call.targets, call.chat), call.policy.strategy, call.session)
+
+    def foretold(self, call: Call) -> tuple[Target, ...]:
+        """What `order` would say, with no turn taken."""
+        return self._order.foretold(fitting(call.targets, call.chat), call.policy.strategy, call.session)
+
     def settle(self, call: Call) -> None:
-        """Count what the call used, once that is known."""
+        """Count what the call used, once that is known; of what lost a race, what it was asked."""
+        for target in call.lost:
+            self._spent(target, tokens.of_prompt(call.chat))
         if call.answered:
             self._spent(call.answered, call.tokens())
 
-    def _first(
-        self,
-        call: Call,
-        request: Callable[[Adapter, Ask], VendorRequest],
-        answer: Callable[[Adapter, Ask, Json], Json],
-    ) -> Json:
+    def _whole(self, call: Call, form: Form) -> Json:
         """The answer of the first target that gives one."""
-        plan = Plan(ordered(call.targets), self._attempts)
+        plan = self._plan(call)
         while True:
-            target = plan.target
-            adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
+            for _ in self._begin(call, plan):
+                pass
             try:
-                exchange = self._open(call, target, request(adapter, ask), PLAIN_HEADERS)
-                with closing(exchange), _Blamed(target):
-                    deque(exchange.head(), 0)
-                    told = answer(adapter, ask, _json(exchange, target, adapter))
+                told = self._answer(call, plan, form)
             except GatewayError as error:
-                call.failed(target, error)
+                _failed(call, plan.target, error)
                 self._rest(call, plan.failed(error))
             else:
-                call.answered_by(target, told)
+                call.answered_by(plan.target, told)
                 call.usage = told.get("usage")
                 return told
 
-    def _stream(self, call: Call, target: Target) -> Stream:
-        """One attempt. Raises UpstreamFault, also for a stream that ends before all of its choices have."""
-        adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
-        exchange = self._open(call, target, adapter.request(ask), STREAM_HEADERS)
-        with closing(exchange), _Blamed(target):
-            yield from exchange.head()
-            if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
-                yield from _honest(adapter.chunks(ask, adapter.events(exchange.blocks())))
-            else:
-                yield from _as_chunks(adapter.completion(ask, _json(exchange, target, adapter)))
+    def _stream(self, call: Call, plan: Plan) -> Stream:
+        late, call.leg = self._late(call, plan), None
+        if late is None:
+            return self._asking.stream(call, plan.target, plan.attempt)
+        return Race(call, plan, late, self._asking.stream).run()
 
-    def _open(self, call: Call, target: Target, wanted: VendorRequest, headers: dict[str, str]) -> Exchange:
-        """Send a request; the exchange is closed with the call at the latest."""
-        call.dropped = wanted.dropped
-        if call.strict and wanted.dropped:
-            name, field = target.provider.name, wanted.dropped[0]
-            raise Untranslatable(f"{name} cannot be told {field} of this request.", param=field)
-        self._admit(target)
-        provider = target.provider
-        credentials = ADAPTERS[provider.vendor.dialect].credentials(provider.key) if provider.key else {}
-        call.watch.deadline = time.monotonic() + (target.timeout or self._timeout)
-        try:
-            exchange = self._transport.open(
-                provider.base_url + wanted.path,
-                {**headers, **wanted.headers, **credentials},
-                dumps(wanted.body),
-                call.watch,
-            )
-        except requests.RequestException as error:
-            raise fault(error, provider.name) from error
-        call.closers.append(exchange.close)
-        return exchange
+    def _answer(self, call: Call, plan: Plan, form: Form) -> Json:
+        late = self._late(call, plan)
+        if late is None:
+            return self._asking.whole(call, plan.target, plan.attempt, form)
+
+        def answered(call: Call, target: Target, attempt: Attempt) -> Stream:
+            yield self._asking.whole(call, target, attempt, form)
+
+        with closing(Race(call, plan, late, answered).run()) as race:
+            return next(told for told in race if told is not PAUSE)
+
+    def _late(self, call: Call, plan: Plan) -> float | None:
+        """Seconds after which a second target is asked beside the first; None: never."""
+        if call.policy.hedge_after is None or plan.hedged:
+            return None
+        if call.policy.hedge_after == P95:
+            return self.standings.of(plan.target).p95()
+        return float(call.policy.hedge_after)
+
+    def _plan(self, call: Call) -> Plan:
+        call.deadline = min(call.deadline, time.monotonic() + self._patience.total)
+        plan = Plan(self.order(call), self.standings, self._attempts, call.more, call.deadline)
+        call.closers.append(plan.leave)
+        return plan
+
+    def _begin(self, call: Call, plan: Plan) -> Iterator[Pause]:
+        """Begin the plan's next attempt; wait for it where its target is full."""
+        while (seconds := plan.next()) is not None:
+            yield from self._silence(call, seconds)
 
     def _silence(self, call: Call, seconds: float) -> Iterator[Pause]:
         """Wait, with a PAUSE whenever the client must hear something."""
@@ -159,101 +175,18 @@ class Router:
             call.watch.rest(seconds)
 
 
-def _chat_request(adapter: Adapter, ask: Ask) -> VendorRequest:
-    return adapter.request(ask)
-
-
-def _completion(adapter: Adapter, ask: Ask, data: Json) -> Completion:
-    return adapter.completion(ask, data)
-
-
-def _embeddings_request(adapter: Adapter, ask: Ask) -> VendorRequest:
-    if adapter.embeddings is None:
-        raise Untranslatable(f"{ask.vendor.name} has no embeddings.", param="model")
-    return adapter.embeddings(ask)
-
-
-class _Blamed:
-    """
-    Within it, the upstream is to blame: the transport's errors get the gateway's names, and what an adapter stumbles
-    over is nonsense, JSON of a shape that its API never had.
-    """
-
-    def __init__(self, target: Target) -> None:
-        self._name = target.provider.name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, requests.RequestException):
-            raise fault(error, self._name) from error
-        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
-            structlog.get_logger().error("nonsense", provider=self._name, **traced(error))
-            message = f"{self._name} answered with something that makes no sense."
-            raise UpstreamFailed(message, upstream_status="nonsense") from error
-
-
-def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
-    """The object in the body of a 200. Raises UpstreamFault for any other answer."""
-    name = target.provider.name
-    body = exchange.body()
-    try:
-        data = loads(body)
-    except ValueError as error:
-        if exchange.status == 200:
-            raise UpstreamFailed(
-                f"{name} answered with something that is no JSON.", upstream_status="nonsense"
-            ) from error
-        data = body.decode("utf-8", "replace")
-    if exchange.status != 200:
-        said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
-        raise upstream_fault(said.pop("status", exchange.status), **said)
-    if not isinstance(data, dict):
-        raise UpstreamFailed(f"{name} answered with something that is no completion.", upstream_status="nonsense")
-    return data
-
-
-def _has_content(chunk: Chunk) -> bool:
-    return any(
-        choice.get("finish_reason") or any(choice["delta"].get(name) for name in CONTENT) for choice in chunk["choices"]
-    )
-
-
-def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
-    """
-    The same chunks, from the first with content on, the ones before it with it.
-
-    Raises UpstreamFailed if they end before every choice has its finish_reason.
-    """
-    begun, finished = set[int](), set[int]()
-    held: list[Chunk] | None = []
+def _heard(chunks: Iterator[Chunk | Pause], heard: Heard, target: Target) -> Iterator[Chunk | Pause]:
+    """The chunks of an answer that may be carried on, or of what carries it on."""
+    if heard.text:
+        chunks = joined(chunks, heard, way(target) == "instruction")
     for chunk in chunks:
-        if chunk is PAUSE:
-            yield chunk
-            continue
-        for choice in chunk["choices"]:
-            (finished if choice.get("finish_reason") else begun).add(choice["index"])
-        if held is None:
-            yield chunk
-            continue
-        held.append(chunk)
-        if _has_content(chunk):
-            yield from held
-            held = None
-    if not finished or begun - finished:
-        raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="cut")
+        if chunk is not PAUSE:
+            heard.hear(chunk)
+        yield chunk
 
 
-def _as_chunks(completion: Completion) -> Iterator[Chunk]:
-    """A whole answer as a stream, for an upstream that does not stream."""
-    frame = {**completion, "object": "chat.completion.chunk"}
-    used = frame.pop("usage", None)
-    for choice in completion["choices"]:
-        delta = dict(choice["message"])
-        if delta.get("tool_calls"):
-            delta["tool_calls"] = [{**call, "index": n} for n, call in enumerate(delta["tool_calls"])]
-        told: dict[str, Any] = {name: value for name, value in choice.items() if name != "message"}
-        yield {**frame, "choices": [{**told, "delta": delta}]}
-    if used:
-        yield {**frame, "choices": [], "usage": used}
+def _failed(call: Call, target: Target, error: GatewayError) -> None:
+    call.failed(target, error)
+    if isinstance(error, UpstreamCredentials):
+        where = {"provider": target.provider.name, "base_url": target.provider.base_url}
+        structlog.get_logger().error("credential refused", request_id=call.id, status=error.upstream_status, **where)

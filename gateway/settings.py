@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from gateway import configfile, roster
 from gateway.directory import Directory
 from gateway.errors import ModelNotFound
+from gateway.policy import KINDS, USUAL, Policy
 from gateway.providers import ECHO, Provider, Target
 from gateway.values import (
     Reader,
@@ -79,6 +80,10 @@ class Settings:
     log_level: str = "info"
     log_format: str = "json"
     request_timeout: float = 600.0
+    first_content_timeout: float = 120.0
+    silence_timeout: float = 120.0
+    breakers: bool = True
+    health_check_interval: float = 60.0
     connect_timeout: float = 10.0
     retry_max_attempts: int = 3
     strict: bool = False
@@ -92,6 +97,8 @@ class Settings:
     models: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     routing_order: tuple[str, ...] = ()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    policy: Policy = USUAL
     warnings: tuple[str, ...] = ()
 
     @property
@@ -133,6 +140,10 @@ VARIABLES: Mapping[str, tuple[str, Reader]] = {
     "LOG_LEVEL": ("log_level", one_of("debug", "info", "warning", "error", "critical")),
     "LOG_FORMAT": ("log_format", one_of("json", "console")),
     "REQUEST_TIMEOUT": ("request_timeout", number(0, open=True)),
+    "FIRST_CONTENT_TIMEOUT": ("first_content_timeout", number(0, open=True)),
+    "SILENCE_TIMEOUT": ("silence_timeout", number(0, open=True)),
+    "BREAKER": ("breakers", switch),
+    "HEALTH_CHECK_INTERVAL": ("health_check_interval", number(0)),
     "CONNECT_TIMEOUT": ("connect_timeout", number(0, open=True)),
     "RETRY_MAX_ATTEMPTS": ("retry_max_attempts", whole(1, 100)),
     "STRICT_PARAMS": ("strict", switch),
@@ -218,6 +229,8 @@ def _names(
         "models": MappingProxyType(dict(file.models)),
         "aliases": MappingProxyType({**file.aliases, **joined.get("MODEL_MAP", {})}),
         "routing_order": roster.order(joined.get("ROUTING_ORDER", ()), providers, reading),
+        "policies": MappingProxyType(dict(file.policies)),
+        "policy": file.policy,
     }
 
 
@@ -255,6 +268,13 @@ def _check_aliases(names: Mapping[str, Any], reading: Reading) -> None:
             directory.targets(alias.replace("*", "x"))
         except ModelNotFound as error:
             reading.faults.append(f"MODEL_MAP or model_group_alias: {alias} leads to {meant}: {error.message}")
+    for name, policy in [("*", names["policy"]), *names["policies"].items()]:
+        for kind in KINDS:
+            for other in getattr(policy, kind):
+                try:
+                    directory.targets(other)
+                except ModelNotFound as error:
+                    reading.faults.append(f"{kind}: {name} falls back to {other}: {error.message}")
 
 
 def _warn_of_idle(environ: Mapping[str, str], names: Mapping[str, Any], reading: Reading) -> None:

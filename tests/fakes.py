@@ -8,7 +8,8 @@ import requests
 from gateway.call import Call
 from gateway.events import PAUSE, Pause
 from gateway.providers import VENDORS, Provider, Target
-from gateway.router import Router
+from gateway.router import Patience, Router
+from gateway.standing import Standings
 
 SECRET = "sk-upstream-secret"
 
@@ -102,7 +103,8 @@ class Room:
         self.router = Router(
             self.transport,
             attempts=attempts,
-            timeout=60,
+            patience=Patience(total=60),
+            standings=Standings(),
             admit=admit,
             spent=lambda target, tokens: self.spent.append((target.provider.name, tokens)),
             sleep=self.slept.append,

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway import facts
 from gateway.configfile import known_keys
+from gateway.policy import Policy
 from gateway.settings import ConfigurationError, read
 
 DOCS = Path(__file__).parent.parent / "docs/configuration.md"
@@ -202,8 +204,67 @@ def test_unknown_keys_are_named_in_one_warning(settings):
 
 
 def test_another_strategy_of_litellm_is_a_warning(settings):
-    found = settings("router_settings: {routing_strategy: least-busy}")
-    assert any("least-busy" in warning for warning in found.warnings)
+    found = settings("router_settings: {routing_strategy: usage-based-routing-v2}")
+    assert any("usage-based-routing-v2" in warning for warning in found.warnings)
+    assert found.policy.strategy == "weighted"
+
+
+@pytest.mark.parametrize(
+    "written, ours",
+    [
+        ("simple-shuffle", "weighted"),
+        ("least-busy", "least-busy"),
+        ("latency-based-routing", "lowest-latency"),
+        ("cost-based-routing", "lowest-cost"),
+        ("sticky", "sticky"),
+        ("round-robin", "round-robin"),
+    ],
+)
+def test_strategies_have_our_names_and_litellms(settings, written, ours):
+    found = settings(f"router_settings: {{routing_strategy: {written}}}")
+    assert found.policy.strategy == ours
+
+
+def test_a_model_has_a_strategy_and_fallbacks_of_its_own(settings):
+    found = settings(
+        """
+        model_list:
+          - {model_name: a, litellm_params: {model: echo}}
+          - {model_name: b, litellm_params: {model: echo}}
+        router_settings:
+          routing_strategy: least-busy
+          models: {b: {routing_strategy: sticky}}
+          default_fallbacks: [b]
+          context_window_fallbacks: [{a: [b]}]
+        litellm_settings:
+          content_policy_fallbacks: [{a: [b, echo]}]
+          context_window_fallbacks: [{a: [echo]}]
+        """,
+        GATEWAY_ECHO="1",
+    )
+    assert found.policy == Policy(strategy="least-busy", fallbacks=("b",))
+    assert found.policies["b"] == Policy(strategy="sticky", fallbacks=("b",))
+    assert found.policies["a"] == Policy(
+        strategy="least-busy",
+        fallbacks=("b",),
+        context_window_fallbacks=("b",),
+        content_policy_fallbacks=("b", "echo"),
+    )
+
+
+def test_model_info_is_believed_rather_than_the_table(settings):
+    found = settings(
+        """
+        model_list:
+          - model_name: a
+            litellm_params: {model: openai/gpt-4o, api_key: k, max_parallel_requests: 3}
+            model_info: {supports_vision: false, max_input_tokens: 99, input_cost_per_token: 1e-6}
+        """
+    )
+    (target,) = found.models["a"]
+    assert (target.facts.vision, target.facts.context, target.facts.input_cost) == (False, 99, 1e-6)
+    assert target.facts.tools is facts.of("openai", "gpt-4o").tools
+    assert target.max_parallel == 3
 
 
 @pytest.mark.parametrize(
@@ -219,6 +280,11 @@ def test_another_strategy_of_litellm_is_a_warning(settings):
         ("router_settings: 3", "config.yaml: router_settings: must be a mapping"),
         ("router_settings: {num_retries: -1}", "config.yaml: router_settings.num_retries: "),
         ("router_settings: {timeout: soon}", "config.yaml: router_settings.timeout: "),
+        ("router_settings: {fallbacks: [a]}", "config.yaml: router_settings.fallbacks: "),
+        ("router_settings: {fallbacks: [{echo: [nobody/x]}]}", "fallbacks: echo falls back to nobody/x: "),
+        ("router_settings: {models: {a: {colour: red}}}", "config.yaml: router_settings.models: "),
+        ("router_settings: {models: {a: {routing_strategy: coin}}}", "config.yaml: router_settings.models: "),
+        ("router_settings: {default_fallbacks: b}", "config.yaml: router_settings.default_fallbacks: "),
         ("router_settings: {routing_strategy: coin}", "config.yaml: router_settings.routing_strategy: "),
         ("router_settings: {model_group_alias: [a]}", "config.yaml: router_settings.model_group_alias: "),
         (

@@ -19,9 +19,21 @@ from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.transport.echo import EchoAdapter
 from gateway.transport.exchange import Exchange, HttpExchange
 from gateway.transport.pool import Place, Pool, tls_context
-from gateway.transport.watch import Watch
+from gateway.transport.watch import FIRST_CONTENT, TARGET, TOTAL, Late, Watch
 
-__all__ = ["EchoAdapter", "Exchange", "Pool", "Transport", "Watch", "WatchingAdapter", "fault", "tls_context"]
+__all__ = [
+    "FIRST_CONTENT",
+    "TARGET",
+    "TOTAL",
+    "EchoAdapter",
+    "Exchange",
+    "Pool",
+    "Transport",
+    "Watch",
+    "WatchingAdapter",
+    "fault",
+    "tls_context",
+]
 
 UNSAFE = re.compile(r"[\r\n\0]")
 SAID = (
@@ -39,6 +51,7 @@ SAID = (
 def fault(error: requests.RequestException, name: str) -> UpstreamFailed | UpstreamTimeout:
     """The gateway's error for a failure of the transport to the provider called `name`."""
     kind, word = next((kind, word) for theirs, kind, word in SAID if isinstance(error, theirs))
+    word = error.word if isinstance(error, Late) else word
     return kind(f"The call to {name} failed: {error}.", upstream_status=word)
 
 

@@ -21,6 +21,23 @@ SLICE = 1.0
 """Seconds of a wait after which the process may have been told to end."""
 
 
+TOTAL, TARGET, FIRST_CONTENT, SILENCE = "timeout", "target-timeout", "first-content-timeout", "silence-timeout"
+SAID = {
+    TOTAL: "the time for the whole request is over",
+    TARGET: "the time that a call of this target has is over",
+    FIRST_CONTENT: "no content came in time",
+    SILENCE: "nothing more came for too long",
+}
+
+
+class Late(requests.ReadTimeout):
+    """A bound was passed; `word` says which."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(SAID[word])
+        self.word = word
+
+
 class Readable(Protocol):
     """What can be waited for."""
 
@@ -35,16 +52,35 @@ class Watch:
     """
     What bounds the wait for an upstream; times are `time.monotonic()`'s.
 
-    `client` is the client's socket, None where the server has not given it. `deadline` ends the call. At `wake` the
-    client must hear something: a reader that may pause does so then.
+    `client` is the client's socket, None where the server has not given it. `deadline` ends the attempt, `late` says
+    which bound that is; once the answer has `begun`, `silence` in seconds bounds the wait for each of its events too.
+    At `wake` the client must hear something: a reader that may pause does so then.
     """
 
     client: socket.socket | None = None
     deadline: float = math.inf
+    late: str = TOTAL
+    silence: float = math.inf
     wake: float = math.inf
     pipelined: bool = False
     looked: float = field(default_factory=time.monotonic)
     """When the client was last looked at."""
+    heard: float = math.inf
+    """When the upstream last said something."""
+    spoke: bool = False
+    patrol: float = SLICE
+    cancelled: bool = False
+    """Set by another thread, where there is one: within `patrol` seconds the wait ends."""
+
+    def begun(self, deadline: float, late: str, silence: float) -> None:
+        """The first content is there: other bounds hold."""
+        self.deadline, self.late, self.silence, self.heard = deadline, late, silence, time.monotonic()
+
+    def look(self) -> None:
+        """Raise ClientGone if the client left."""
+        check_drain(time.monotonic())
+        if self.client is not None:
+            self._glance(self.client)
 
     def left(self) -> float:
         """Seconds to the deadline."""
@@ -53,20 +89,28 @@ class Watch:
     def receive(self, upstream: Readable, most: int, until: float) -> bytes | None:
         """The next bytes of the upstream, b"" at their end, None when `until` (`time.monotonic()`) passed.
 
-        Raises ClientGone when the client left, requests.ReadTimeout at the deadline.
+        Raises ClientGone when the client left, Late at the deadline, or after a silence.
         """
-        until = min(until, self.deadline)
         now = time.monotonic()
+        if self.cancelled:
+            raise ClientGone("another answer was first")
+        if self.spoke:
+            self.heard, self.spoke = now, False
+        until = min(until, self._bound())
         if now >= DRAIN.ends_at:
             check_drain(now)
         if self.client is not None and now - self.looked > GLANCE:
             self.looked = now
             self._glance(self.client)
-        glance = min(GLANCE, max(0.0, until - now))
+        glance = min(GLANCE, self.patrol, max(0.0, until - now))
         data = upstream.read(most, glance)
         while data is None and self._ready(upstream.sock, READ, until):
             data = upstream.read(most, 0)
+        self.spoke = data is not None
         return data
+
+    def _bound(self) -> float:
+        return self.deadline if self.silence == math.inf else min(self.deadline, self.heard + self.silence)
 
     def writable(self, upstream: Readable) -> bool:
         """Wait until the upstream takes more, or says something; False when `wake` passed. Raises as `receive` does."""
@@ -75,10 +119,12 @@ class Watch:
     def _ready(self, upstream: socket.socket, events: int, until: float) -> bool:
         while (left := until - (now := time.monotonic())) > 0:
             check_drain(now)
-            if self._poll(upstream, events, min(left, SLICE)):
+            if self.cancelled:
+                raise ClientGone("another answer was first")
+            if self._poll(upstream, events, min(left, self.patrol)):
                 return True
-        if until == self.deadline:
-            raise requests.ReadTimeout("the deadline of the call has passed")
+        if until == self._bound():
+            raise Late(self.late if until == self.deadline else SILENCE)
         return False
 
     def rest(self, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """What a client is answered, as marshmallow schemas: for the OpenAPI document, and for whoever checks an answer."""
 
+from gateway.policy import STRATEGIES
 from gateway.web.fields import LARGEST, Array, Either, Map, Number, Object, Shape, Text, Whole, Word
 from gateway.web.messages import CalledFunction
 
@@ -128,6 +129,19 @@ class Model(Shape):
 class ModelList(Shape):
     object = Word("list", required=True)
     data = Array(Object(Model), required=True)
+
+
+class Explained(Shape):
+    """`targets` in the order in which they would be asked; `out` are those that would not be, each with its `reason`."""
+
+    object = Word("route", required=True)
+    model = Text(required=True)
+    strategy = Word(*STRATEGIES, required=True)
+    targets = Array(Map(), required=True)
+    out = Array(Map(), required=True)
+    fallbacks = Array(Text(), required=True)
+    context_window_fallbacks = Array(Text(), required=True)
+    content_policy_fallbacks = Array(Text(), required=True)
 
 
 class Health(Shape):

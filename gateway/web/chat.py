@@ -1,20 +1,18 @@
 """POST /v1/chat/completions and /v1/embeddings."""
 
-import time
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 
 from gateway import completions
 from gateway.call import Call
 from gateway.errors import Overloaded
-from gateway.transport import Watch
 from gateway.web import schemas
 from gateway.web.auth import require_api_key
-from gateway.web.body import json_body
 from gateway.web.ratelimit import limited
 from gateway.web.respond import Answer, as_json, gateway_headers
 from gateway.web.rooms import Rooms, rooms
+from gateway.web.route import asked, routed
 
 blueprint = Blueprint("chat", __name__)
 
@@ -23,7 +21,6 @@ STREAM_HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
-SWITCHED_ON = ("1", "true", "yes", "on")
 
 
 @blueprint.post("/v1/chat/completions")
@@ -49,23 +46,10 @@ def create_embeddings() -> Response:
     return gateway_headers(as_json(completions.embed(own.router, call)), call)
 
 
-def asked(own: Rooms) -> Any:
-    """The JSON of the request."""
-    return json_body(request.environ, own.settings.max_body, own.deadlines, own.settings.body_timeout)
-
-
 def called(own: Rooms, chat: dict[str, Any]) -> Call:
     """The call that a validated request makes, as `g.call` for the log."""
-    environ = request.environ
-    strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in SWITCHED_ON
-    call = g.call = Call(
-        id=g.request_id,
-        chat=chat,
-        targets=own.directory.targets(chat["model"]),
-        created=int(time.time()),
-        watch=Watch(environ.get("gunicorn.socket")),
-        strict=strict or own.settings.strict,
-    )
+    call = g.call = routed(own, chat)
+    own.probes.begin()
     if not own.calls.take():
         raise Overloaded("The gateway is at its limit of calls under way. Try again in a moment.")
     call.closers.append(own.calls.give)

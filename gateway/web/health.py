@@ -5,6 +5,7 @@ import time
 from flask import Blueprint, Response
 
 from gateway import VERSION
+from gateway.standing import CLOSED
 from gateway.web.respond import as_json
 from gateway.web.rooms import rooms
 
@@ -19,6 +20,10 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """Whether there is any provider that a request could go to."""
+    """Whether there is any provider that a request could go to; and which targets are left alone at the moment."""
     names = list(rooms().settings.providers)
-    return as_json({"status": "ok", "providers": names}) if names else as_json({"status": "unavailable"}, 503)
+    if not names:
+        return as_json({"status": "unavailable"}, 503)
+    known = rooms().router.standings.items()
+    apart = {f"{provider}/{model}": one.state for (provider, _, model), one in known if one.state != CLOSED}
+    return as_json({"status": "ok", "providers": names, "breakers": apart})

@@ -80,7 +80,15 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
         "model": call.chat["model"][:MODEL_SHOWN],
         "served": str(call.model)[:MODEL_SHOWN] if call.model else None,
         "provider": target.provider.name if target else None,
-        "attempts": ",".join(call.attempts) or None,
+        "attempts": [
+            {
+                "target": f"{tried.provider}/{tried.model}"[:MODEL_SHOWN],
+                "status": tried.status,
+                "ms": round(1000 * tried.seconds, 1),
+            }
+            for tried in call.attempts
+        ]
+        or None,
         "stream": bool(call.chat.get("stream")),
         "outcome": call.outcome,
         "prompt_tokens": used.get("prompt_tokens"),

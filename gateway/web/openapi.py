@@ -13,7 +13,16 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
 import gateway
-from gateway.web.answers import ChatCompletion, ChatCompletionChunk, Embeddings, Error, Health, Model, ModelList
+from gateway.web.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Embeddings,
+    Error,
+    Explained,
+    Health,
+    Model,
+    ModelList,
+)
 from gateway.web.fields import Either, Map, Shape, Tagged
 from gateway.web.messages import STANDS_FOR_CONTENT
 from gateway.web.schemas import ChatRequest, EmbeddingsRequest
@@ -22,7 +31,8 @@ Json = dict[str, Any]
 
 DESCRIPTION = (
     "An OpenAI-compatible gateway in front of every LLM provider. Fields that are not described here are passed on. "
-    "What a provider cannot be told is named in `x-gateway-dropped-params`."
+    "What a provider cannot be told is named in `x-gateway-dropped-params`. The request header `x-gateway-timeout`, a number "
+    "of seconds above 0, bounds a request with all its attempts."
 )
 JSON = "application/json"
 TEXT = {"type": "string"}
@@ -81,6 +91,12 @@ STRICT = {
     "schema": TEXT,
     "description": "`true`: what a provider cannot be told is an error, not dropped.",
 }
+SESSION = {
+    "in": "header",
+    "name": "x-gateway-session",
+    "schema": TEXT,
+    "description": "What sticky routing sticks to.",
+}
 MODEL_ID = {
     "in": "path",
     "name": "model",
@@ -122,10 +138,13 @@ def paths(closed: bool) -> dict[str, dict[str, Json]]:
     keys: list[Json] = [{name: []} for name in SECURITY] if closed else []
     chat = {JSON: {"schema": ChatCompletion}, "text/event-stream": {}}
     chat_said = f"The answer. With `stream`, each line's `data` is a {ChatCompletionChunk.__name__}, the last `[DONE]`."
-    embedded = {JSON: {"schema": Embeddings}}
+    embedded, explained = {JSON: {"schema": Embeddings}}, {JSON: {"schema": Explained}}
     return {
         "/v1/chat/completions": {"post": call("createChatCompletion", ChatRequest, chat_said, chat, keys)},
         "/v1/embeddings": {"post": call("createEmbedding", EmbeddingsRequest, "The vectors.", embedded, keys)},
+        "/v1/route/explain": {
+            "post": call("explainRoute", ChatRequest, "The targets, in order; nobody was asked.", explained, keys)
+        },
         "/v1/models": {"get": listing("listModels", ModelList, "The models that can be asked.", keys)},
         "/v1/models/{model}": {"get": listing("retrieveModel", Model, "The model.", keys, MODEL_ID)},
         "/health": {"get": public("health", "The gateway is up.", Health, ready=True)},
@@ -139,7 +158,7 @@ def call(name: str, asked: type[Shape], said: str, answers: Json, keys: list[Jso
     """The operation that asks a model."""
     return {
         "operationId": name,
-        "parameters": [REQUEST_ID, STRICT],
+        "parameters": [REQUEST_ID, STRICT, SESSION],
         "requestBody": {"required": True, "content": {JSON: {"schema": asked}}},
         "responses": {
             "200": {"description": said, "content": answers, **headers(*OF_EVERY_ANSWER, *OF_LIMITS, *OF_CALLS)},

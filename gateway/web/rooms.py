@@ -8,6 +8,7 @@ from limits import RateLimitItem
 from gateway.directory import Directory
 from gateway.keys import Keys
 from gateway.listings import Listings
+from gateway.probes import Probes
 from gateway.router import Router
 from gateway.settings import Settings
 from gateway.slots import Slots
@@ -26,6 +27,7 @@ class Rooms:
     limits: tuple[RateLimitItem, ...]
     deadlines: Deadlines
     calls: Slots
+    probes: Probes
 
 
 def rooms() -> Rooms:

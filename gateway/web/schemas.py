@@ -193,6 +193,7 @@ class ChatRequest(Shape):
     logprobs = Flag(allow_none=True)
     max_completion_tokens = Whole(allow_none=True)
     max_tokens = Whole(allow_none=True)
+    models = Array(Text(least=1), most=16)
     metadata = Map(Text(most=512), most=16, key=64, allow_none=True)
     modalities = Array(Word("text", "audio"), allow_none=True)
     moderation = Object(Moderation, allow_none=True)

@@ -31,6 +31,7 @@ def test_every_path_is_described():
     assert set(DOCUMENT["paths"]) == {
         "/v1/chat/completions",
         "/v1/embeddings",
+        "/v1/route/explain",
         "/v1/models",
         "/v1/models/{model}",
         "/health",
@@ -72,7 +73,7 @@ def test_every_field_of_a_request_is_described(name, shape):
 
 def test_ranges_words_and_nulls_are_described():
     fields = SCHEMAS["ChatRequest"]["properties"]
-    assert len(fields) == 37
+    assert len(fields) == 38
     assert fields["temperature"] == {"type": ["number", "null"], "minimum": 0, "maximum": 2}
     assert fields["verbosity"] == {"type": ["string", "null"], "enum": ["low", "medium", "high", None]}
     assert fields["n"] == {"type": ["integer", "null"], "minimum": 1, "maximum": 128}

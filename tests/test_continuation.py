@@ -1,0 +1,158 @@
+"""A stream that is carried on by another target reads as one."""
+
+import pytest
+
+from gateway.continuation import INSTRUCTION, Heard, carried_on, joined, may_repeat, possible, repeated, way
+from gateway.errors import ClientGone, UpstreamFailed
+from gateway.events import PAUSE
+from gateway.policy import Policy
+from tests.fakes import RESET, USAGE, Room, call, chunk, sse, target
+
+FAILED = UpstreamFailed("cut", upstream_status="cut")
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+SONNET = target("anthropic", "claude-sonnet-4-5")
+
+
+def asked(*targets, **chat):
+    made = call(*targets, stream=True, **chat)
+    made.policy = Policy(continue_on_break=True)
+    return made
+
+
+def chunks(room, made):
+    return [one for one in room.router.chunks(made) if one is not PAUSE]
+
+
+def text(told):
+    return "".join(choice["delta"].get("content") or "" for one in told for choice in one["choices"])
+
+
+def broken_stream(*said):
+    return sse(chunk("", role="assistant"), *map(chunk, said), RESET)
+
+
+def whole_stream(*said):
+    return sse(chunk("", role="assistant"), *map(chunk, said), chunk(finish="stop"), USAGE, "[DONE]")
+
+
+class TestRouter:
+    def test_the_next_target_goes_on_where_the_first_stopped(self):
+        room = Room(broken_stream("The quick ", "brown"), whole_stream(" fox", " jumps."))
+        made = asked(target("groq"), target("openai"))
+        told = chunks(room, made)
+        assert text(told) == "The quick brown fox jumps."
+        assert len({one["id"] for one in told}) == 1
+        assert [one["choices"][0]["delta"].get("role") for one in told if one["choices"]].count("assistant") == 1
+        assert made.trail()["attempts"] == "groq:200,groq:connection,openai:200"
+        second = room.transport.asked[1]["body"]["messages"]
+        assert second[1:] == [
+            {"role": "assistant", "content": "The quick brown"},
+            {"role": "user", "content": INSTRUCTION},
+        ]
+
+    def test_the_usage_is_that_of_both(self):
+        room = Room(broken_stream("word " * 40), whole_stream("more"))
+        last = chunks(room, asked(target("groq"), target("openai")))[-1]
+        assert last["usage"]["completion_tokens"] == 2 + 50
+        assert last["usage"]["prompt_tokens"] > 3
+        assert last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"]
+        assert last["usage"]["estimated"] is True
+
+    def test_it_may_break_again(self):
+        room = Room(broken_stream("One, "), broken_stream("two, "), whole_stream("three."))
+        made = asked(target("groq"), target("openai"), target("mistral"))
+        assert text(chunks(room, made)) == "One, two, three."
+
+    def test_without_being_asked_for_it_ends_with_an_error(self):
+        room = Room(broken_stream("Hel"), whole_stream("lo"))
+        with pytest.raises(UpstreamFailed):
+            chunks(room, call(target("groq"), target("openai"), stream=True))
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"response_format": {"type": "json_object"}},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+            {"n": 2},
+            {"logprobs": True},
+        ],
+    )
+    def test_what_is_no_plain_text_ends_with_an_error(self, more):
+        room = Room(broken_stream("Hel"), whole_stream("lo"))
+        with pytest.raises(UpstreamFailed):
+            chunks(room, asked(target("groq"), target("openai"), **more))
+        assert not possible({**CHAT, **more})
+
+    def test_within_a_tool_call_it_ends_with_an_error(self):
+        called = [{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}}]
+        room = Room(sse(chunk("Let me see.", role="assistant"), chunk(tool_calls=called), RESET), whole_stream("lo"))
+        with pytest.raises(UpstreamFailed):
+            chunks(room, asked(target("groq"), target("openai")))
+
+    def test_when_nobody_is_left_it_ends_with_the_error(self):
+        room = Room(broken_stream("Hel"), RESET)
+        with pytest.raises(UpstreamFailed):
+            chunks(room, asked(target("groq"), target("openai")))
+
+
+@pytest.mark.parametrize(
+    "one, by",
+    [
+        (SONNET, "prefill"),
+        (target("anthropic", "claude-sonnet-4-6"), "instruction"),
+        (target("mistral"), "prefix"),
+        (target("deepseek"), "instruction"),
+        (target("openai"), "instruction"),
+    ],
+)
+def test_how_a_target_goes_on(one, by):
+    assert way(one) == by
+    messages = carried_on(CHAT, "Hel", one)["messages"]
+    assert messages[1]["content"] == "Hel"
+    assert messages[1].get("prefix") is (True if by == "prefix" else None)
+    assert len(messages) == (3 if by == "instruction" else 2)
+
+
+@pytest.mark.parametrize(
+    "before, begin, told_to, cut",
+    [
+        ("The quick brown", " fox", True, 0),
+        ("The quick brown", "The quick brown fox", True, 15),
+        ("The quick brown", "quick brown fox", True, 11),
+        ("ha", "ha ha", True, 2),
+        ("and so on, ha", "ha ha", True, 0),
+        ("Hello ", " world", True, 1),
+        ("The quick brown", "quick brown fox", False, 0),
+        ("Hello \n", " \nworld", False, 2),
+        ("Hello", " world", False, 0),
+    ],
+)
+def test_what_is_said_again_is_cut(before, begin, told_to, cut):
+    assert repeated(before, begin, told_to) == cut
+
+
+def test_a_repetition_that_comes_in_pieces_is_waited_for():
+    assert may_repeat("The quick brown", "quick", told_to=True)
+    assert not may_repeat("The quick brown", "quick brown", told_to=True)
+    assert not may_repeat("The quick brown", "fox", told_to=True)
+    heard = Heard(CHAT)
+    heard.hear(chunk("The quick brown"))
+    told = joined(map(chunk, ("quick", " bro", "wn", " fox")), heard, told_to=True)
+    assert text(told) == " fox"
+
+
+def test_what_is_left_of_a_short_continuation_comes_with_its_end():
+    heard = Heard(CHAT)
+    heard.hear(chunk("to be or not to be"))
+    told = list(joined([chunk("to"), chunk(finish="stop")], heard, told_to=True))
+    assert text(told) == "to"
+    assert told[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_a_client_that_left_is_no_break():
+    heard = Heard(CHAT)
+    assert not heard.goes_on(FAILED)
+    heard.hear(chunk("Hel"))
+    assert not heard.goes_on(ClientGone("gone"))
+    assert heard.goes_on(FAILED)
+    assert heard.broken

@@ -1,0 +1,59 @@
+"""Health probes: one asks for all, and what it finds closes breakers."""
+
+import subprocess
+import sys
+import time
+
+from gateway.probes import Probes
+from gateway.providers import VENDORS, Provider, Target
+from gateway.standing import Standings
+from tests.test_standing import broken
+
+HERE = Provider(VENDORS["openai"], "https://here.example/v1", "key")
+GONE = Provider(VENDORS["groq"], "https://gone.example/v1", "key")
+
+
+def probes(folder, standings, well=(HERE,)):
+    return Probes(folder, 60, [HERE, GONE], standings, lambda provider: provider in well)
+
+
+def test_what_one_process_finds_closes_the_breakers_of_another(tmp_path):
+    standings = Standings()
+    here, gone = standings.of(Target(HERE, "m")), standings.of(Target(GONE, "m"))
+    broken(here)
+    broken(gone)
+    probes(tmp_path, Standings()).ask()
+    probes(tmp_path, standings).apply(time.monotonic())
+    assert (here.state, gone.state) == ("closed", "open")
+
+
+def test_traffic_that_failed_later_outranks_a_probe(tmp_path):
+    standings = Standings()
+    probes(tmp_path, standings).ask()
+    here = standings.of(Target(HERE, "m"))
+    broken(here)
+    probes(tmp_path, standings).apply(time.monotonic())
+    assert here.state == "open"
+
+
+def test_nothing_found_or_nonsense_found_changes_nothing(tmp_path):
+    standings = Standings()
+    here = standings.of(Target(HERE, "m"))
+    broken(here)
+    probes(tmp_path, standings).apply(time.monotonic())
+    (tmp_path / "probes.json").write_text("{")
+    probes(tmp_path, standings).apply(time.monotonic())
+    assert here.state == "open"
+
+
+def test_one_process_is_the_prober_until_it_ends(tmp_path):
+    ours = probes(tmp_path, Standings())
+    assert ours.leads()
+    assert ours.leads()
+    script = (
+        "import sys, pathlib; from gateway.probes import Probes; from gateway.standing import Standings;"
+        "sys.exit(Probes(pathlib.Path(sys.argv[1]), 60, [], Standings(), bool).leads())"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 0
+    ours.end()
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 1
