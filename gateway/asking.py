@@ -186,23 +186,28 @@ def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
     """
     The same chunks, from the first with content on, the ones before it with it.
 
-    Raises UpstreamFailed if they end before every choice has its finish_reason.
+    Raises UpstreamFailed if they end before every choice has its finish_reason; once all have, the answer is whole,
+    whatever happens to the connection.
     """
     begun, finished = set[int](), set[int]()
     held: list[Chunk] | None = []
-    for chunk in chunks:
-        if chunk is PAUSE:
-            yield chunk
-            continue
-        for choice in chunk["choices"]:
-            (finished if choice.get("finish_reason") else begun).add(choice["index"])
-        if held is None:
-            yield chunk
-            continue
-        held.append(chunk)
-        if _has_content(chunk):
-            yield from held
-            held = None
+    try:
+        for chunk in chunks:
+            if chunk is PAUSE:
+                yield chunk
+                continue
+            for choice in chunk["choices"]:
+                (finished if choice.get("finish_reason") else begun).add(choice["index"])
+            if held is None:
+                yield chunk
+                continue
+            held.append(chunk)
+            if _has_content(chunk):
+                yield from held
+                held = None
+    except requests.RequestException:
+        if not finished or begun - finished:
+            raise
     if not finished or begun - finished:
         raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="cut")
 

@@ -156,6 +156,8 @@ def web_url(written: Any) -> str:
         raise wrong
     if {" ", "?", "#"} & set(url) or "@" in parts.netloc:
         raise wrong
+    if any(not 0 < len(label) < 64 for label in parts.hostname.removesuffix(".").split(".")):
+        raise wrong
     return url.rstrip("/")
 
 

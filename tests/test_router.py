@@ -148,6 +148,15 @@ class TestStream:
         assert told[-1]["usage"] == USAGE["usage"]
         assert asked.trail()["attempts"] == "openai:200"
 
+    def test_once_every_choice_has_ended_the_answer_is_whole_whatever_the_connection_does(self):
+        room = Room(sse(chunk("a", role="assistant"), chunk(finish="stop"), RESET))
+        told = chunks(room, call())
+        assert text(told) == "a"
+        assert told[-1]["choices"][0]["finish_reason"] == "stop"
+        both = Room(sse(chunk("a"), chunk("b", index=1), chunk(finish="stop"), RESET))
+        with pytest.raises(UpstreamFailed):
+            chunks(both, call())
+
     def test_nothing_is_told_before_the_first_content(self):
         room, asked = Room(sse(chunk("", role="assistant"), PAUSE, chunk("a"), chunk(finish="stop"), "[DONE]")), call()
         stream, early = room.router.chunks(asked), []

@@ -102,6 +102,8 @@ def test_a_variable_sets_its_field(variable, written, setting, value):
         ("OPENAI_BASE_URL", "https://example.com/v1?key=1"),
         ("OPENAI_BASE_URL", "https://me:hush@example.com/v1"),
         ("OPENAI_BASE_URL", "https://example.com:port/v1"),
+        ("OPENAI_BASE_URL", "https://example..com/v1"),
+        ("OPENAI_BASE_URL", f"https://{'x' * 64}.com/v1"),
         ("OPENAI_API_KEY", "sk-\u00fc"),
         ("VALID_API_KEYS", "good,not good"),
         ("MODEL_MAP", "gpt-4"),

@@ -42,13 +42,13 @@ class Blocks:
 
 def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
     """The chunks; without a finish_reason where the events end before Anthropic said how the message ended."""
-    blocks, used, begun, over = Blocks(ask, custom_names(ask.chat)), dict[str, Any](), False, False
+    blocks, used, begun = Blocks(ask, custom_names(ask.chat)), dict[str, Any](), False
     head: Json = {}
     for event in events:
         if isinstance(event, Pause):
             yield PAUSE
             continue
-        data = None if over else _parsed(event)
+        data = _parsed(event)
         if data is None:
             continue
         if data["type"] in ("message_start", "message_delta"):
@@ -57,10 +57,9 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
         for delta, finish in _deltas(blocks, data):
             yield _chunk(head, delta if begun else {"role": "assistant", **delta}, finish)
             begun = True
-        over = data["type"] == "message_stop"
-        if over and used:
-            yield {**head, "choices": [], "usage": usage(used)}
-    if not over and used and head:
+        if data["type"] == "message_stop":
+            break  # whatever follows is none of the message, and the connection may stay open for long
+    if used and head:
         yield {**head, "choices": [], "usage": usage(used)}
 
 

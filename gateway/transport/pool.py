@@ -119,6 +119,8 @@ class Pool:
         except OSError as error:
             kind = requests.exceptions.ProxyError if "Tunnel" in str(error) else requests.ConnectionError
             raise kind(error.strerror or str(error)) from error
+        except UnicodeError as error:  # what the idna codec says of a label that is empty or too long
+            raise requests.ConnectionError("no host can have that name") from error
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection whose response was read to its end."""

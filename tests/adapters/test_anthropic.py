@@ -894,6 +894,15 @@ class TestStream:
         )
         assert deltas(chunks) == [{"role": "assistant", "content": ""}, {"content": "Hi"}]
 
+    def test_the_messages_end_is_the_streams_whatever_follows(self):
+        def events():
+            for one in (START, begun(0, text("")), grown(0, "text_delta", text="Hi"), ended(0), *END):
+                yield Event("", json.dumps(one).encode())
+            raise AssertionError("nobody should wait for more")
+
+        last = list(ADAPTER.chunks(ask(stream=True), events()))[-1]
+        assert last["usage"]["completion_tokens"] == 5
+
     def test_tool_indexes_start_at_zero_after_text_and_anthropics_own_tools(self):
         chunks = stream(
             START,

@@ -10,12 +10,13 @@ import itertools
 import json
 import select
 import socket
+import socketserver
 import struct
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -80,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for step in scripts[min(len(calls), len(scripts)) - 1]:
                 self.play(step)
+                if step is RESET:  # it is closed when its reader is, too: what would still be said, would still be sent
+                    break
             asked.end = "sent"
         except OSError:
             asked.end = "client-gone"
@@ -111,6 +114,44 @@ def upstream() -> Iterator[Upstream]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class Many(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+class PlainSpeaker(socketserver.BaseRequestHandler):
+    """Answers whatever comes, and be it the beginning of TLS, in plain HTTP."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@contextmanager
+def unreachable() -> Iterator[dict[str, str]]:
+    """Origins where it fails before a request is sent, by what is wrong with them."""
+    with ExitStack() as stack:
+        closed, deaf = (stack.enter_context(socket.socket()) for _ in range(2))
+        for listener in (closed, deaf):
+            listener.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):  # as many as fill its queue: it drops what else comes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        speaker = stack.enter_context(Many(("127.0.0.1", 0), PlainSpeaker))
+        thread = threading.Thread(target=speaker.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(speaker.shutdown)
+        yield {
+            "closed": f"http://127.0.0.1:{closed.getsockname()[1]}",
+            "deaf": f"http://127.0.0.1:{deaf.getsockname()[1]}",
+            "plain-speaking": f"https://127.0.0.1:{speaker.server_address[1]}",
+            "nowhere": "http://nowhere.invalid",
+        }
 
 
 def head(status: int = 200, kind: str = "application/json", **headers: Any) -> bytes:
