@@ -1,11 +1,11 @@
 # make run      serve on http://127.0.0.1:8000
 # make test     the tests
 # make check    format, lint, types, imports, and the tests
-# make bench    its speed, in some 90 seconds; bench-peers: beside LiteLLM, Portkey and nginx; bench-soak: its memory
+# make bench    its speed, in some 90 seconds; bench-peers: beside LiteLLM, Portkey and nginx; soak: its memory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lint format bench bench-peers bench-soak clean
+.PHONY: run test check lint format bench bench-peers soak clean
 
 run: .venv/run.stamp
 	$(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
@@ -32,7 +32,7 @@ bench-peers: .venv/run.stamp
 	PYTHON=$(PYTHON) bench/peers/setup.sh
 	$(BIN)/python bench/run.py --targets direct,ours,nginx,litellm,portkey --rounds 3 --name peers
 
-bench-soak: .venv/run.stamp
+soak: .venv/run.stamp
 	$(BIN)/python bench/soak.py
 
 .venv/bin/python:

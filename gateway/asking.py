@@ -34,7 +34,9 @@ class Patience(NamedTuple):
     silence: float = 120.0
 
     def content(self, target: Target, chat: Chat) -> float:
-        """Until the first content: a model that thinks before it speaks has five times as long."""
+        """Until the first content; where the target has no time of its own, a model that thinks has five times as long."""
+        if target.first_content is not None:
+            return target.first_content
         thinks = target.facts.reasoning or chat.get("reasoning_effort") not in (None, "none")
         return self.first_content * 5 if thinks else self.first_content
 
@@ -81,7 +83,8 @@ class Asking:
 
     def begun(self, call: Call, target: Target) -> None:
         """The first content of a stream is there: from now on, its silences are bounded."""
-        call.watch.begun(*self._bounds(call, target), self._patience.silence)
+        silence = self._patience.silence if target.silence is None else target.silence
+        call.watch.begun(*self._bounds(call, target), silence)
 
     def _open(self, call: Call, target: Target, wanted: VendorRequest, headers: dict[str, str]) -> Exchange:
         """Send a request; the exchange is closed with the call at the latest."""
@@ -92,7 +95,8 @@ class Asking:
         self._admit(target)
         provider = target.provider
         credentials = ADAPTERS[provider.vendor.dialect].credentials(provider.key) if provider.key else {}
-        watch, watch.silence = call.watch, math.inf
+        watch = call.watch
+        watch.silence, watch.connect = math.inf, math.inf if target.connect is None else target.connect
         watch.deadline, watch.late = self._bounds(call, target)
         if headers is STREAM_HEADERS:
             content_by = call.attempt_began + self._patience.content(target, call.chat)

@@ -112,6 +112,9 @@ PARAMS: Mapping[str, Reader] = {
     "tpm": whole(1),
     "weight": number(0),
     "max_parallel_requests": whole(1),
+    "connect_timeout": number(0, open=True),
+    "first_content_timeout": number(0, open=True),
+    "silence_timeout": number(0, open=True),
 }
 SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
     "router_settings": {
@@ -291,7 +294,8 @@ def _target(named: str, params: Mapping[str, Any], usual: Mapping[str, Provider]
     vendor, model = _upstream(params)
     provider = _provider(vendor, params, usual[vendor.name])
     limits: dict[str, Any] = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
-    return Target(provider, model, max_parallel=params.get("max_parallel_requests"), **limits)
+    waits: dict[str, Any] = {name: params.get(f"{name}_timeout") for name in ("connect", "first_content", "silence")}
+    return Target(provider, model, max_parallel=params.get("max_parallel_requests"), **limits, **waits)
 
 
 def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:

@@ -64,7 +64,8 @@ class Provider:
 class Target:
     """
     One place where a request can be answered. `timeout` in seconds; `rpm`, `tpm`: requests and tokens a minute;
-    `max_parallel`: calls at once; `weight`: its share among the targets of one model name.
+    `max_parallel`: calls at once; `weight`: its share among the targets of one model name; `connect`, `first_content`
+    and `silence`: seconds, where they are others than usual.
     """
 
     provider: Provider
@@ -74,6 +75,9 @@ class Target:
     tpm: int | None = None
     weight: float | None = None
     max_parallel: int | None = None
+    connect: float | None = None
+    first_content: float | None = None
+    silence: float | None = None
     facts: Facts = UNKNOWN
 
 

@@ -54,7 +54,7 @@ class HttpExchange:
         self._reused = idle is not None
         self._unsent = memoryview(message)
         with NAMED:
-            self._send(idle or pool.fresh(place, watch.left()))
+            self._send(idle or pool.fresh(place, watch.to_connect()))
 
     @property
     def status(self) -> int:
@@ -137,7 +137,7 @@ class HttpExchange:
             if self._connection is not None:
                 self._connection.close()
             self._response = Response()
-            self._send(self._pool.fresh(self._place, self._watch.left()))
+            self._send(self._pool.fresh(self._place, self._watch.to_connect()))
             return True
         self._early += body or b""
         return body is not None

@@ -53,7 +53,7 @@ class Watch:
     What bounds the wait for an upstream; times are `time.monotonic()`'s.
 
     `client` is the client's socket, None where the server has not given it. `deadline` ends the attempt, `late` says
-    which bound that is; once the answer has `begun`, `silence` in seconds bounds the wait for each of its events too.
+    which bound that is; `connect` in seconds bounds connecting; once the answer has `begun`, `silence` in seconds bounds the wait for each of its events too.
     At `wake` the client must hear something: a reader that may pause does so then.
     """
 
@@ -61,6 +61,7 @@ class Watch:
     deadline: float = math.inf
     late: str = TOTAL
     silence: float = math.inf
+    connect: float = math.inf
     wake: float = math.inf
     pipelined: bool = False
     looked: float = field(default_factory=time.monotonic)
@@ -82,9 +83,9 @@ class Watch:
         if self.client is not None:
             self._glance(self.client)
 
-    def left(self) -> float:
-        """Seconds to the deadline."""
-        return max(0.001, self.deadline - time.monotonic())
+    def to_connect(self) -> float:
+        """Seconds in which a connection has to be there."""
+        return max(0.001, min(self.connect, self.deadline - time.monotonic()))
 
     def receive(self, upstream: Readable, most: int, until: float) -> bytes | None:
         """The next bytes of the upstream, b"" at their end, None when `until` (`time.monotonic()`) passed.

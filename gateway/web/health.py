@@ -20,10 +20,15 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """Whether there is any provider that a request could go to; and which targets are left alone at the moment."""
-    names = list(rooms().settings.providers)
+    """
+    Whether there is any provider that a request could go to; which targets are left alone at the moment; how many calls
+    of clients this process holds, and how many of upstreams are under way.
+    """
+    own = rooms()
+    names = list(own.settings.providers)
     if not names:
         return as_json({"status": "unavailable"}, 503)
-    known = rooms().router.standings.items()
+    known = own.router.standings.items()
     apart = {f"{provider}/{model}": one.state for (provider, _, model), one in known if one.state != CLOSED}
-    return as_json({"status": "ok", "providers": names, "breakers": apart})
+    calls = {"held": own.calls.taken, "under_way": sum(one.under_way for _, one in known)}
+    return as_json({"status": "ok", "providers": names, "breakers": apart, "calls": calls})

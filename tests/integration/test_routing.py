@@ -17,6 +17,7 @@ model_list:
   - {model_name: "turns/*", litellm_params: {model: "openai/*"}}
   - {model_name: "turns/*", litellm_params: {model: "anthropic/*"}}
   - {model_name: "held/*", litellm_params: {model: "openai/*", max_parallel_requests: 1}}
+  - {model_name: "patient/*", litellm_params: {model: "openai/*", first_content_timeout: 9, silence_timeout: 9}}
   - {model_name: "blind/*", litellm_params: {model: "openai/*"}, model_info: {supports_vision: false}}
   - {model_name: "hedged/*", litellm_params: {model: "openai/*"}}
   - {model_name: "hedged/*", litellm_params: {model: "anthropic/*"}}
@@ -130,6 +131,19 @@ def test_a_target_that_keeps_failing_is_left_alone(router, upstream, streams):
     assert told["out"][0]["reason"] == "breaker open"
 
 
+def test_a_probe_that_costs_nothing_brings_a_target_back(worker_class, folder, upstream):
+    model = upstream.model(*[FAILED] * LEAST_FAILURES, plain(completion()))
+    place = folder / f"probed-{worker_class}"
+    options = {"RETRY_MAX_ATTEMPTS": "1", "HEALTH_CHECK_INTERVAL": "2", "GATEWAY_DATA": str(place / "data")}
+    with servers.gateway(place, **at(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as probed:
+        for _ in range(LEAST_FAILURES):
+            error(post(probed, chat(f"openai/{model}")), 502)
+        assert eventually(lambda: get(probed, "/health/ready").json()["breakers"] == {}, 8)
+        assert post(probed, chat(f"openai/{model}")).status_code == 200
+    assert len(upstream.calls[model]) == LEAST_FAILURES + 1
+    assert '"event":"breaker closed"' in probed.out()
+
+
 def test_a_client_says_how_long_it_waits(router, upstream):
     model = "openai/" + upstream.model([5.0, *plain(completion())])
     answer = post(router, chat(model), **{"x-gateway-timeout": "0.5"})
@@ -154,6 +168,13 @@ def test_a_stream_that_falls_silent_ends_with_an_error(router, upstream):
     assert heard.error["code"] == "upstream_timeout"
     assert "nothing more came" in heard.error["message"]
     assert not heard.done
+
+
+def test_a_target_may_have_patience_of_its_own(router, upstream):
+    heard = stream(
+        router, chat("patient/" + upstream.model(streamed(ROLE, 1.3, text("Hel"), 1.3, text("lo"), STOP, DONE)))
+    )
+    assert (heard.text, heard.done) == ("Hello", True)
 
 
 def test_events_may_take_longer_together_than_a_silence(router, upstream):

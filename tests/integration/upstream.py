@@ -72,6 +72,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    def do_GET(self) -> None:
+        self.wfile.write(b"".join(plain({"object": "list", "data": []})))
+        self.close_connection = True
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
