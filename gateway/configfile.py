@@ -8,13 +8,12 @@ from typing import Any
 import yaml
 
 from gateway.directory import addressed, known
-from gateway.policy import KINDS, LITELLM, P95, STRATEGIES, USUAL, WEIGHTED, Policy
+from gateway.policy import USUAL, Policy
+from gateway.policyfile import FALLBACKS, NOT_DONE, ROUTING, policies
 from gateway.providers import GENERIC, Provider, Target, Vendor, bare_base
-from gateway.values import Reader, Reading, number, one_of, pattern, secret, switch, text, web_url, whole
+from gateway.values import Reader, Reading, number, pattern, secret, switch, text, web_url, whole
 
 FROM_ENVIRONMENT = "os.environ/"
-NOT_DONE = ("usage-based-routing", "usage-based-routing-v2")
-"""LiteLLM's strategies without one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,52 +45,6 @@ def aliases(written: Any) -> dict[str, str]:
     raise ValueError("must be names and the models that they stand for")
 
 
-def strategy(written: Any) -> str | None:
-    """The strategy by our name, or by LiteLLM's."""
-    word = one_of(*STRATEGIES, *LITELLM, *NOT_DONE)(written)
-    return LITELLM.get(word, word) if word not in NOT_DONE else WEIGHTED
-
-
-def names(written: Any) -> tuple[str, ...]:
-    if not isinstance(written, list):
-        raise ValueError("must be a list of model names")  # noqa: TRY004 - what a file says, not what a caller passes
-    return tuple(text(name) for name in written)
-
-
-def fallbacks(written: Any) -> dict[str, tuple[str, ...]]:
-    """LiteLLM writes a list of mappings: [{gpt-4: [claude, gemini]}]."""
-    written = [written] if isinstance(written, dict) else written
-    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
-        raise ValueError("must be a list such as [{model: [another, a third]}]")
-    return {text(name): names(others) for one in written for name, others in one.items()}
-
-
-def hedge(written: Any) -> float | str:
-    """Seconds, or p95."""
-    return P95 if str(written).lower() == P95 else float(number(0, open=True)(written))
-
-
-def by_model(written: Any) -> dict[str, dict[str, Any]]:
-    """What is asked of single models: {name: {routing_strategy: ..., continue_on_break: true}}."""
-    if not isinstance(written, dict) or not all(isinstance(one, dict) for one in written.values()):
-        raise ValueError("must be model names, each with its settings")
-    strange = {key for one in written.values() for key in one} - OF_MODEL.keys()
-    if strange:
-        raise ValueError(f"knows no {', '.join(sorted(map(str, strange)))}")
-    return {
-        text(name): {OF_MODEL[key][0]: OF_MODEL[key][1](value) for key, value in one.items()}
-        for name, one in written.items()
-    }
-
-
-OF_MODEL: Mapping[str, tuple[str, Reader]] = {
-    "routing_strategy": ("strategy", strategy),
-    "continue_on_break": ("continue_on_break", switch),
-    "hedge_after": ("hedge_after", hedge),
-}
-"""What the file asks of single models, and of all."""
-
-
 ENTRY = ("model_name", "litellm_params", "model_info")
 INFO: Mapping[str, tuple[str, Reader]] = {
     "max_input_tokens": ("context", whole(1)),
@@ -120,24 +73,14 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
     "router_settings": {
         "num_retries": ("retry_max_attempts", attempts),
         "timeout": ("request_timeout", number(0, open=True)),
-        "routing_strategy": ("of_all.strategy", strategy),
-        "continue_on_break": ("of_all.continue_on_break", switch),
-        "hedge_after": ("of_all.hedge_after", hedge),
         "model_group_alias": ("aliases", aliases),
-        "models": ("by_model", by_model),
-        "fallbacks": ("fallbacks", fallbacks),
-        "context_window_fallbacks": ("context_window_fallbacks", fallbacks),
-        "content_policy_fallbacks": ("content_policy_fallbacks", fallbacks),
-        "default_fallbacks": ("default_fallbacks", names),
+        **ROUTING,
     },
     "litellm_settings": {
         "num_retries": ("retry_max_attempts", attempts),
         "request_timeout": ("request_timeout", number(0, open=True)),
         "drop_params": ("strict", refusing),
-        "fallbacks": ("fallbacks", fallbacks),
-        "context_window_fallbacks": ("context_window_fallbacks", fallbacks),
-        "content_policy_fallbacks": ("content_policy_fallbacks", fallbacks),
-        "default_fallbacks": ("default_fallbacks", names),
+        **FALLBACKS,
     },
     "general_settings": {"master_key": ("master_key", secret)},
 }
@@ -163,31 +106,15 @@ def read(name: str, written: str, environ: Mapping[str, str], usual: Mapping[str
     sections = {section: _mapping(tree.get(section), f"{name}: {section}", reading) for section in SECTIONS}
     settings = _settings(name, sections, environ, reading)
     reading.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections))
-    policy, policies = _policies(settings)
+    policy, by_name = policies(settings)
     return File(
         models=_models(name, listed, environ, usual, reading),
         aliases=settings.pop("aliases", {}),
         master_key=settings.pop("master_key", None),
         scalars=settings,
         policy=policy,
-        policies=policies,
+        policies=by_name,
     )
-
-
-def _policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
-    """The policy of all models, and those of single ones; taken out of the settings."""
-    usual = {field: settings.pop(f"of_all.{field}") for field, _ in OF_MODEL.values() if f"of_all.{field}" in settings}
-    default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
-    kinds = {kind: settings.pop(kind, {}) for kind in KINDS}
-    named = {name for said in (by_model, *kinds.values()) for name in said}
-    policies = {
-        name: Policy(
-            **{**usual, **by_model.get(name, {})},
-            **{kind: said.get(name, default if kind == "fallbacks" else ()) for kind, said in kinds.items()},
-        )
-        for name in named
-    }
-    return Policy(**usual, fallbacks=default), policies
 
 
 def _tree(written: str) -> Any:
