@@ -28,7 +28,9 @@ settings = Kept.settings
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = {"gevent": "gateway.worker.Gevent", "gthread": "gateway.worker.Gthread"}[settings.worker_class]
+worker_class = {"gevent": "gateway.gevent_worker.Gevent", "gthread": "gateway.gthread_worker.Gthread"}[
+    settings.worker_class
+]
 threads = settings.threads
 worker_connections = settings.connections
 keepalive = settings.keepalive

@@ -6,6 +6,9 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
+MOST_JOINED = 1 << 16
+"""Bytes of a body that are copied to go out with the head."""
+
 
 class Clock:
     """The Date of a response, written once a second."""
@@ -63,6 +66,9 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
     def _send(self, data: bytes) -> None:
+        if self._head and len(data) > MOST_JOINED:
+            self.sock.sendall(self._head)
+            self._head = b""
         if self._head:
             data, self._head = self._head + data, b""
         if data and (sent := self.sock.send(data)) < len(data):

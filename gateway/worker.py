@@ -1,21 +1,18 @@
 """
-gunicorn's workers, but for four things: what their parser refuses is answered in OpenAI's form, SIGTERM begins a
-drain, a response's head goes out with the beginning of its body, and a setting is looked up once.
+What both of gunicorn's workers have of ours: what their parser refuses is answered in OpenAI's form, SIGTERM begins a
+drain, and a setting is looked up once. gevent_worker.py and gthread_worker.py have the workers.
 """
 
-import contextlib
 import re
 import secrets
 from typing import Any
 
 import orjson
-from gevent import GreenletExit
-from gunicorn.workers.ggevent import GeventWorker
-from gunicorn.workers.gthread import ThreadWorker
 
 from gateway.drain import DRAIN
-from gateway.outgoing import served
 
+LINGER = 2.0
+"""Seconds that a connection is kept after all is said: for a client to close its end, or to ask once more."""
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r]*)\r\n")
 
 
@@ -74,16 +71,3 @@ class Ours:
     def handle_exit(self, sig: int, frame: Any) -> None:
         DRAIN.begin(self.cfg.graceful_timeout)
         super().handle_exit(sig, frame)  # type: ignore[misc]
-
-
-class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        with contextlib.suppress(GreenletExit, SystemExit):
-            if not served(self, req, sock, addr, listener_name, last=False):
-                raise StopIteration
-
-
-class Gthread(Ours, ThreadWorker):  # type: ignore[misc]
-    def handle_request(self, req: Any, conn: Any) -> bool:
-        full = len(self.keepalived_conns) >= self.max_keepalived
-        return served(self, req, conn.sock, conn.client, conn.server, last=full)

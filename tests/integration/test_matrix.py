@@ -16,7 +16,7 @@ AT_ONCE = 32
 """Calls under way at each gateway."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def matrix_gateways(folder, upstream):
     with ExitStack() as stack:
         origins = stack.enter_context(unreachable())
@@ -26,7 +26,7 @@ def matrix_gateways(folder, upstream):
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cells(matrix_gateways, upstream):
     """What is seen of each row, behind each worker class: futures."""
     with ExitStack() as stack:
