@@ -1,8 +1,8 @@
 """
-Does it leak? 120,000 mixed requests, the memory sampled at rest, and the slope of the last 80 %; at the end, no socket,
+Does it leak? 200,000 mixed requests, the memory sampled at rest, and the slope of the last 80 %; at the end, no socket,
 thread or call may be left over.
 
-    python bench/soak.py [--requests 120000]
+    python bench/soak.py [--requests 200000]
 
 Plain and streamed, passed through and translated, upstream errors, streams that break off, bodies refused, wrong keys and
 models, and clients that leave in mid-stream. The slope is by least squares, with its standard error; samples that follow
@@ -63,7 +63,7 @@ def mix(port: int) -> list[bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Look for a leak.")
-    parser.add_argument("--requests", type=int, default=120_000)
+    parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--cores", default="0,1", help="the gateway's core, the load's")
     options = parser.parse_args()
     target_core, load_core = (int(core) for core in options.cores.split(","))

@@ -13,7 +13,7 @@ import structlog
 from gateway.adapters import ADAPTERS
 from gateway.adapters.contract import PAUSE, Adapter, Ask, Chat, Chunk, Completion, Json, Pause, VendorRequest
 from gateway.call import Call
-from gateway.errors import Untranslatable, UpstreamFailed, traced, upstream_fault
+from gateway.errors import GatewayError, Untranslatable, UpstreamCredentials, UpstreamFailed, traced, upstream_fault
 from gateway.jsontext import dumps, loads
 from gateway.plan import retry_after
 from gateway.providers import Target
@@ -119,6 +119,14 @@ class Asking:
         if target.timeout is None or call.attempt_began + target.timeout >= call.deadline:
             return call.deadline, TOTAL
         return call.attempt_began + target.timeout, TARGET
+
+
+def failed(call: Call, target: Target, error: GatewayError) -> None:
+    """Write a failed attempt into the trail of its call; a credential of ours that was refused is ours to mend."""
+    call.failed(target, error)
+    if isinstance(error, UpstreamCredentials):
+        where = {"provider": target.provider.name, "base_url": target.provider.base_url}
+        structlog.get_logger().error("credential refused", request_id=call.id, status=error.upstream_status, **where)
 
 
 def _chat_request(adapter: Adapter, ask: Ask) -> VendorRequest:

@@ -95,13 +95,12 @@ class Call:
 
     def close(self) -> None:
         """The response is out, or nobody wants it."""
-        while self.closers:
-            closer = self.closers.pop()
-            try:
-                closer()
-            except BaseException:
+        try:
+            while self.closers:
+                self.closers.pop()()
+        finally:
+            if self.closers:  # one of them failed: the others are called all the same
                 self.close()
-                raise
 
     def tokens(self) -> int:
         """All that were used, as far as is known."""

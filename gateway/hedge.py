@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from gateway.adapters.contract import PAUSE
-from gateway.asking import Stream
+from gateway.asking import Stream, failed
 from gateway.call import Call
 from gateway.errors import GatewayError, InternalError, forgotten, traced
 from gateway.plan import Plan
@@ -128,7 +128,7 @@ class Race:
         if not self._legs:
             self._plan.won(leg.target, leg.attempt)
             raise error
-        self._call.failed(leg.target, error)
+        failed(self._call, leg.target, error)
 
     def _won(self, winner: Leg) -> None:
         self._plan.hedged = True

@@ -1,6 +1,7 @@
 """A response on its way to the client: gunicorn's own, but that its head goes out with the beginning of its body."""
 
 import time
+from datetime import datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -83,6 +84,7 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
         worker.alive = False
     response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=Outgoing)
     environ["wsgi.multithread"] = True
+    began = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants the span alone
     if last or not worker.alive or not worker.cfg.keepalive:
         response.force_close()
     try:
@@ -92,11 +94,13 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
                 response.write(piece)
             response.close()
         finally:
+            if began is not None:
+                worker.log.access(response, request, environ, datetime.now() - began)  # noqa: DTZ005
             if hasattr(body, "close"):
                 body.close()
     except OSError:
-        raise
-    except Exception:
+        raise  # the connection's: the worker knows what to do
+    except Exception:  # whatever the application let through: the worker can still answer 500, unless the head is out
         if not response.headers_sent:
             raise
         worker.log.exception("Error handling request")

@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import chain
 
-import structlog
-
 from gateway import tokens
 from gateway.adapters.contract import PAUSE, Chunk, Completion, Json, Pause
-from gateway.asking import CHAT, EMBEDDINGS, Asking, Form, Patience, Stream
+from gateway.asking import CHAT, EMBEDDINGS, Asking, Form, Patience, Stream, failed
 from gateway.call import Call
 from gateway.continuation import Heard, joined, possible, way
-from gateway.errors import GatewayError, UpstreamCredentials
+from gateway.errors import GatewayError
 from gateway.fitness import fitting
 from gateway.hedge import Race
 from gateway.plan import Plan
@@ -84,7 +82,7 @@ class Router:
                             break
                         yield PAUSE
             except GatewayError as error:
-                _failed(call, plan.target, error)
+                failed(call, plan.target, error)
                 if begun and not (heard and heard.goes_on(error)):
                     raise
                 delay = plan.failed(error)
@@ -116,7 +114,7 @@ class Router:
             try:
                 told = self._answer(call, plan, form)
             except GatewayError as error:
-                _failed(call, plan.target, error)
+                failed(call, plan.target, error)
                 self._rest(call, plan.failed(error))
             else:
                 call.answered_by(plan.target, told)
@@ -183,10 +181,3 @@ def _heard(chunks: Iterator[Chunk | Pause], heard: Heard, target: Target) -> Ite
         if chunk is not PAUSE:
             heard.hear(chunk)
         yield chunk
-
-
-def _failed(call: Call, target: Target, error: GatewayError) -> None:
-    call.failed(target, error)
-    if isinstance(error, UpstreamCredentials):
-        where = {"provider": target.provider.name, "base_url": target.provider.base_url}
-        structlog.get_logger().error("credential refused", request_id=call.id, status=error.upstream_status, **where)

@@ -185,7 +185,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     names = _names(roster.turned_on(environ, usual), usual[ECHO.name], file, joined, reading)
     keys = (*joined.get("VALID_API_KEYS", ()), *((file.master_key,) if file.master_key else ()))
     access = _access(alone.get("HOST"), tuple(dict.fromkeys(keys)), joined.get("GATEWAY_AUTH"), reading)
-    _check_aliases(names, reading)
+    _check_names(names, reading)
     _warn_of_idle(environ, names, reading)
     if reading.faults:
         raise ConfigurationError(reading.faults)
@@ -260,21 +260,17 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check_aliases(names: Mapping[str, Any], reading: Reading) -> None:
-    """An alias that leads nowhere is found at the start, not by the first client."""
+def _check_names(names: Mapping[str, Any], reading: Reading) -> None:
+    """An alias or a fallback that leads nowhere is found at the start, not by the first client."""
     directory = Directory(**names)
-    for alias, meant in names["aliases"].items():
+    aliases = [(f"MODEL_MAP or model_group_alias: {one} leads to {to}", one) for one, to in names["aliases"].items()]
+    policies = [("every model", names["policy"]), *names["policies"].items()]
+    others = [(kind, name, other) for name, policy in policies for kind in KINDS for other in getattr(policy, kind)]
+    for what, name in [*aliases, *((f"{kind}: {name} falls back to {other}", other) for kind, name, other in others)]:
         try:
-            directory.targets(alias.replace("*", "x"))
+            directory.targets(name.replace("*", "x"))
         except ModelNotFound as error:
-            reading.faults.append(f"MODEL_MAP or model_group_alias: {alias} leads to {meant}: {error.message}")
-    for name, policy in [("*", names["policy"]), *names["policies"].items()]:
-        for kind in KINDS:
-            for other in getattr(policy, kind):
-                try:
-                    directory.targets(other)
-                except ModelNotFound as error:
-                    reading.faults.append(f"{kind}: {name} falls back to {other}: {error.message}")
+            reading.faults.append(f"{what}: {error.message}")
 
 
 def _warn_of_idle(environ: Mapping[str, str], names: Mapping[str, Any], reading: Reading) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from gateway.call import Call
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, Untranslatable
 from gateway.fitness import capable, needs, unfit
 from gateway.policy import KINDS
 from gateway.providers import Target
@@ -82,7 +82,10 @@ def explained(own: Rooms, call: Call) -> dict[str, Any]:
     """The route of a call, as it stands now."""
     wanted, standings = needs(call.chat), own.router.standings
     out = {target: unfit(target, wanted) for target in call.targets}
-    ahead = own.router.foretold(call)
+    try:
+        ahead = own.router.foretold(call)
+    except Untranslatable:
+        ahead = ()  # none can take it, for the reasons below
     shut = {target: standings.of(target).out() for target in ahead}
     return {
         "object": "route",

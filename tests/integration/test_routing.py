@@ -111,8 +111,10 @@ def test_a_request_is_explained_and_nobody_is_called(router, upstream):
 def test_what_a_model_cannot_see_is_refused(router, upstream):
     model = "blind/" + upstream.model(plain(completion()))
     seen = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
-    said = error(post(router, {"model": model, "messages": [{"role": "user", "content": seen}]}), 400)
-    assert said["code"] == "unsupported_parameter"
+    request = {"model": model, "messages": [{"role": "user", "content": seen}]}
+    assert error(post(router, request), 400)["code"] == "unsupported_parameter"
+    told = post(router, request, "/v1/route/explain").json()
+    assert (told["targets"], told["out"][0]["reason"]) == ([], "its model has no vision")
     assert post(router, chat(model)).status_code == 200
 
 
@@ -217,6 +219,15 @@ def test_where_both_fail_the_client_hears_so(router, upstream):
     answer = post(router, chat(f"hedged/{model}"))
     error(answer, 502)
     assert sorted(answer.headers["x-gateway-attempts"].split(",")) == ["anthropic:500", "openai:500"]
+
+
+def test_where_one_refuses_our_key_the_other_answers_and_the_log_says_so(router, upstream):
+    model = upstream.model([0.5, *plain({"error": {"message": "No."}}, 401)], [1.0, *plain(message("Well."))])
+    answer = post(router, chat(f"hedged/{model}"))
+    assert "Well." in answer.text
+    assert answer.headers["x-gateway-attempts"] == "openai:401,anthropic:200"
+    ident = answer.headers["x-request-id"]
+    assert any(ident in line and '"credential refused"' in line for line in router.out().splitlines())
 
 
 def test_a_client_that_leaves_ends_both(router, upstream):
