@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, which resets nobody when it ends, and waits then for calls alone."""
+"""gunicorn's gevent worker, which accepts all who have connected before it ends, and waits then for calls alone."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ MOST_ACCEPTED = 1 << 16
 
 
 class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
-    """A listener that closes only when all who have connected are accepted: the kernel resets those that are not."""
+    """A listener that accepts all who have connected, then closes: the kernel resets those that it still has."""
 
     def __init__(self, listener: Any, worker: "Gevent", spawn: Any, **_: Any) -> None:
         name = listener.getsockname()  # asked for by each connection, of which some begin when the listener is closed
