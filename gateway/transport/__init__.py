@@ -16,9 +16,10 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.transport.connecting import Place
 from gateway.transport.echo import EchoAdapter
 from gateway.transport.exchange import Exchange, HttpExchange
-from gateway.transport.pool import Place, Pool, tls_context
+from gateway.transport.pool import Pool, tls_context
 from gateway.transport.watch import FIRST_CONTENT, TARGET, TOTAL, Late, Watch
 
 __all__ = [
@@ -63,7 +64,7 @@ class Opener(Protocol):
 
 
 class WatchingAdapter(BaseAdapter):
-    """requests' transport adapter over pooled http.client connections."""
+    """requests' transport adapter over pooled connections."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """One request and its response on one connection."""
 
 import math
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Protocol, Self
@@ -8,9 +9,10 @@ from typing import Protocol, Self
 import requests
 
 from gateway.events import PAUSE, Pause
+from gateway.transport.connecting import Place, Wait
 from gateway.transport.http1 import Malformed, Response, Truncated, Unanswered
-from gateway.transport.pool import Connection, Place, Pool
-from gateway.transport.watch import Watch
+from gateway.transport.pool import Connection, Opening, Pool
+from gateway.transport.watch import READ, WRITE, Watch
 
 AT_ONCE = 1 << 16
 MOST_BODY = 64 << 20
@@ -48,13 +50,19 @@ class HttpExchange:
         self._response = Response()
         self._inflate: zlib._Decompress | None = None
         self._connection: Connection | None = None
+        self._opening: Opening | None = None
+        self._waited_for: Wait | None = None
+        """What the opening waits for."""
         self._early = b""
         """What of the body came with the head."""
         idle = pool.idle(place)
         self._reused = idle is not None
         self._unsent = memoryview(message)
-        with NAMED:
-            self._send(idle or pool.fresh(place, watch.to_connect()))
+        if idle is None:
+            self._open()
+        else:
+            with NAMED:
+                self._send(idle)
 
     @property
     def status(self) -> int:
@@ -67,7 +75,7 @@ class HttpExchange:
     def head(self) -> Iterator[Pause]:
         while not self._response.status:
             with NAMED:
-                progress = self._watch.writable(self._wire()) and self._flush() if self._unsent else self._answered()
+                progress = self._advance()
             if not progress:
                 yield PAUSE
         if self.headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
@@ -92,6 +100,9 @@ class HttpExchange:
         return self._unpacked(b"".join(pieces))
 
     def close(self) -> None:
+        if self._opening is not None:
+            self._opening.close()
+            self._opening = None
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -108,6 +119,31 @@ class HttpExchange:
         if self._response.status and not self._response.complete:
             self._response.feed(connection.read(AT_ONCE, 0) or b"")
         return self._response.complete and self._response.persistent
+
+    def _advance(self) -> bool:
+        """Connect, send, or hear on; False when `wake` passed without news."""
+        if self._opening is not None:
+            return self._connected(self._opening)
+        if self._unsent:
+            return self._watch.ready(self._wire().sock, READ | WRITE) and self._flush()
+        return self._answered()
+
+    def _open(self) -> None:
+        """Begin to connect."""
+        self._opening = self._pool.fresh(self._place, self._watch.to_connect())
+        self._waited_for = None
+
+    def _connected(self, opening: Opening) -> bool:
+        """Go a step further in connecting; the last one sends the message."""
+        try:
+            wait = self._waited_for or next(opening)
+            came = self._watch.ready(wait.sock, wait.events, wait.by)
+            self._waited_for = wait if not came and time.monotonic() < wait.by else opening.send(came)
+        except StopIteration as opened:
+            self._opening = None
+            self._send(opened.value)
+            return True
+        return self._waited_for is not wait
 
     def _send(self, connection: Connection) -> None:
         """Begin to send; what the upstream does not take at once is left for `head`."""
@@ -137,7 +173,7 @@ class HttpExchange:
             if self._connection is not None:
                 self._connection.close()
             self._response = Response()
-            self._send(self._pool.fresh(self._place, self._watch.to_connect()))
+            self._open()
             return True
         self._early += body or b""
         return body is not None

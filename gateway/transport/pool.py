@@ -1,19 +1,18 @@
 """Connections to upstreams, kept open between calls."""
 
-import base64
-import http.client
 import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 import certifi
 import requests
+
+from gateway.transport.connecting import Place, ProxyRefused, Wait, connecting
 
 IDLE = 50.0
 """Seconds after which an unused connection is not trusted: most servers close theirs at 60."""
@@ -22,23 +21,13 @@ FRESH = 0.5
 MOST_IDLE = 256
 
 
-class Place(NamedTuple):
-    """Where an upstream listens."""
-
-    scheme: str
-    host: str
-    port: int
-
-
 class Connection:
-    """One connection: http.client's, for connecting, TLS and proxies."""
+    """One connection, by a socket that does not block."""
 
-    def __init__(self, place: Place, http_connection: http.client.HTTPConnection) -> None:
-        self.place, self._http = place, http_connection
+    def __init__(self, place: Place, sock: socket.socket) -> None:
+        self.place, self.sock = place, sock
         self.idle_since = 0.0
-        http_connection.connect()
-        self.sock: socket.socket = http_connection.sock
-        self._timeout: float | None = None
+        self._timeout = 0.0
 
     def send(self, data: memoryview) -> int:
         """Write what the upstream takes at once; how many bytes that was."""
@@ -74,7 +63,7 @@ class Connection:
             return False
 
     def close(self) -> None:
-        self._http.close()
+        self.sock.close()
 
 
 def tls_context(bundle: str | None) -> ssl.SSLContext:
@@ -85,6 +74,10 @@ def tls_context(bundle: str | None) -> ssl.SSLContext:
     )
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+Opening = Generator[Wait, bool, Connection]
+"""What a connection in the making waits for; it is sent whether that came."""
 
 
 class Pool:
@@ -107,20 +100,22 @@ class Pool:
             connection.close()
         return None
 
-    def fresh(self, place: Place, timeout: float) -> Connection:
+    def fresh(self, place: Place, timeout: float) -> Opening:
         """A new connection, within `timeout` seconds. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
         timeout = min(timeout, self.connect_timeout)
         try:
-            return Connection(place, self._http(place, timeout))
+            sock = yield from connecting(place, self._proxy(place), self.tls, time.monotonic() + timeout)
         except TimeoutError as error:
             raise requests.ConnectTimeout(f"no connection within {timeout:g} s") from error
         except ssl.SSLError as error:
             raise requests.exceptions.SSLError(str(error.reason or error)) from error
+        except ProxyRefused as error:
+            raise requests.exceptions.ProxyError(str(error)) from error
         except OSError as error:
-            kind = requests.exceptions.ProxyError if "Tunnel" in str(error) else requests.ConnectionError
-            raise kind(error.strerror or str(error)) from error
+            raise requests.ConnectionError(error.strerror or str(error)) from error
         except UnicodeError as error:  # what the idna codec says of a label that is empty or too long
             raise requests.ConnectionError("no host can have that name") from error
+        return Connection(place, sock)
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection whose response was read to its end."""
@@ -138,27 +133,8 @@ class Pool:
             while idle:
                 idle.pop().close()
 
-    def _http(self, place: Place, timeout: float) -> http.client.HTTPConnection:
-        proxy = self._proxy(place)
-        host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
-        connection = (
-            http.client.HTTPSConnection(host, port, timeout=timeout, context=self.tls)
-            if place.scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=timeout)
-        )
-        if proxy:
-            connection.set_tunnel(place.host, place.port, _proxy_headers(proxy.username, proxy.password))
-        return connection
-
     def _proxy(self, place: Place) -> SplitResult | None:
         url = self.proxies.get(place.scheme)
         if not url or proxy_bypass_environment(f"{place.host}:{place.port}", {"no": self.no_proxy}):
             return None
         return urlsplit(url)
-
-
-def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:
-    if not user:
-        return {}
-    secret = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
-    return {"Proxy-Authorization": f"Basic {secret}"}

@@ -12,7 +12,7 @@ import requests
 from gateway.drain import DRAIN
 from gateway.errors import ClientGone, ShuttingDown
 
-READ = select.POLLIN | select.POLLHUP | select.POLLERR
+READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 ESTABLISHED = 1
 GLANCE = 0.2
 """Seconds that a wait looks at the upstream alone, which in a stream that flows is all of it; and between looks at a
@@ -113,9 +113,9 @@ class Watch:
     def _bound(self) -> float:
         return self.deadline if self.silence == math.inf else min(self.deadline, self.heard + self.silence)
 
-    def writable(self, upstream: Readable) -> bool:
-        """Wait until the upstream takes more, or says something; False when `wake` passed. Raises as `receive` does."""
-        return self._ready(upstream.sock, READ | select.POLLOUT, min(self.wake, self.deadline))
+    def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> bool:
+        """Wait for poll's `events`; False when `wake` or `until` passed without any. Raises as `receive` does."""
+        return self._ready(upstream, events, min(until, self.wake, self.deadline))
 
     def _ready(self, upstream: socket.socket, events: int, until: float) -> bool:
         while (left := until - (now := time.monotonic())) > 0:

@@ -149,6 +149,7 @@ HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Ty"
 EARLY = (
     unasked("nobody listens", "connection", FAILED, "closed"),
     unasked("nobody accepts within CONNECT_TIMEOUT", "connect-timeout", LATE, "deaf"),
+    unasked("TLS is not agreed on within CONNECT_TIMEOUT", "connect-timeout", LATE, "mute"),
     unasked("TLS is expected, plain HTTP is spoken", "tls", FAILED, "plain-speaking"),
     unasked("the host's name does not exist", "connection", FAILED, "nowhere"),
     Fault("closed without an answer", HEADERS, "connection", FAILED, lambda _: [], (*ALL, CURED)),

@@ -189,7 +189,8 @@ def going_on(dialect: str, phase: str, step: Any) -> list[Any]:
 
 LEAVING = (
     *(
-        leaving(AWAY, CONNECTING, OPENAI, form, [], trail="openai:connect-timeout", when=SOON, address="deaf")
+        leaving(f"{AWAY} {while_}", CONNECTING, OPENAI, form, [], when=SOON, address=address)
+        for address, while_ in (("deaf", "before a connection"), ("mute", "before TLS is agreed on"))
         for form in FORMS
     ),
     *(leaving(AWAY, HEADERS, place, form, [FOREVER]) for place in (OPENAI, ANTHROPIC) for form in FORMS),

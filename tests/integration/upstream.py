@@ -11,6 +11,7 @@ import json
 import select
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
@@ -52,7 +53,8 @@ class Upstream(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        scheme = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        return f"{scheme}://127.0.0.1:{self.server_port}"
 
     def model(self, *scripts: list[Any]) -> str:
         """The name of a model that answers by these scripts, one a call."""
@@ -104,13 +106,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def look(self, seconds: float) -> None:
         """Wait. Raises BrokenPipeError as soon as the client has gone."""
-        if select.select([self.connection], [], [], seconds)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+        flags = 0 if isinstance(self.connection, ssl.SSLSocket) else socket.MSG_PEEK  # TLS takes none
+        if select.select([self.connection], [], [], seconds)[0] and not self.connection.recv(1, flags):
             raise BrokenPipeError
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
+def upstream(tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
+    """Over TLS where there is a context with a certificate."""
     with Upstream() as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -137,10 +143,11 @@ class PlainSpeaker(socketserver.BaseRequestHandler):
 def unreachable() -> Iterator[dict[str, str]]:
     """Origins where it fails before a request is sent, by what is wrong with them."""
     with ExitStack() as stack:
-        closed, deaf = (stack.enter_context(socket.socket()) for _ in range(2))
-        for listener in (closed, deaf):
+        closed, deaf, mute = (stack.enter_context(socket.socket()) for _ in range(3))
+        for listener in (closed, deaf, mute):
             listener.bind(("127.0.0.1", 0))
         deaf.listen(0)
+        mute.listen(256)  # the kernel accepts for it, and there it ends
         for _ in range(3):  # as many as fill its queue: it drops what else comes
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
@@ -153,6 +160,7 @@ def unreachable() -> Iterator[dict[str, str]]:
         yield {
             "closed": f"http://127.0.0.1:{closed.getsockname()[1]}",
             "deaf": f"http://127.0.0.1:{deaf.getsockname()[1]}",
+            "mute": f"https://127.0.0.1:{mute.getsockname()[1]}",
             "plain-speaking": f"https://127.0.0.1:{speaker.server_address[1]}",
             "nowhere": "http://nowhere.invalid",
         }

@@ -279,14 +279,6 @@ def test_an_answer_before_the_body_was_read_is_heard(transport):
         assert (exchange.status, exchange.body()) == (413, b"big")
 
 
-def test_nobody_listens():
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-    pool = Pool(5, tls_context(None), {}, "")
-    with pytest.raises(requests.ConnectionError):
-        WatchingAdapter(pool).open("POST", f"http://127.0.0.1:{port}/", {}, b"", Watch())
-
-
 def test_a_header_cannot_break_out_of_its_line(transport):
     with pytest.raises(requests.exceptions.InvalidHeader):
         transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", Watch())

@@ -1,0 +1,132 @@
+"""
+Connecting to an upstream: its address, a forward proxy's CONNECT (RFC 9110, 9.3.6), TLS.
+
+Nothing here waits: each step says what it waits for, and whoever drives it may look at the client meanwhile.
+"""
+
+import errno
+import os
+import select
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Generator
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote
+
+from gateway.transport.http1 import Malformed, Response
+
+
+class Place(NamedTuple):
+    """Where an upstream listens."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Wait(NamedTuple):
+    """What a step waits for: `events` are select.poll's, `by` is `time.monotonic()`'s."""
+
+    sock: socket.socket
+    events: int
+    by: float
+
+
+class ProxyRefused(Exception):
+    """The forward proxy opens no tunnel."""
+
+
+Steps = Generator[Wait, bool, None]
+MOST_READ = 1 << 16
+
+
+def connecting(
+    place: Place, proxy: SplitResult | None, tls: ssl.SSLContext, by: float
+) -> Generator[Wait, bool, socket.socket]:
+    """
+    A socket that never blocks, ready for a request. It is sent whether what it waited for came. Raises OSError, of
+    which a TimeoutError says that `by` passed, ProxyRefused, UnicodeError for a name that no host can have.
+    """
+    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
+    sock = yield from _reached(host, port, by)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proxy:
+            yield from _tunnelled(sock, place, proxy, by)
+        if place.scheme == "https":
+            sock = tls.wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+            yield from _shaken(sock, by)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.socket]:
+    """Connected to the first of the host's addresses that answers; each gets its share of the time."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure = OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS:
+                now = time.monotonic()
+                in_time = yield Wait(sock, select.POLLOUT, now + (by - now) / (len(addresses) - number))
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if in_time else errno.ETIMEDOUT
+        except BaseException:
+            sock.close()
+            raise
+        if not code:
+            return sock
+        sock.close()
+        failure = OSError(code, os.strerror(code))
+    raise failure
+
+
+def _tunnelled(sock: socket.socket, place: Place, proxy: SplitResult, by: float) -> Steps:
+    """The proxy is asked to connect to the place."""
+    host = place.host if place.host.isascii() else place.host.encode("idna").decode()
+    asked = f"[{host}]:{place.port}" if ":" in host else f"{host}:{place.port}"
+    lines = [f"CONNECT {asked} HTTP/1.1", f"Host: {asked}", *_authorization(proxy), "", ""]
+    sock.sendall("\r\n".join(lines).encode("latin-1"))  # less than any socket takes at once
+    answer = Response()
+    while not answer.status:
+        yield from _came(sock, select.POLLIN, by)
+        said = sock.recv(MOST_READ)
+        if not said:
+            raise ProxyRefused("the proxy closed the connection")
+        try:
+            answer.feed(said)
+        except Malformed as error:
+            raise ProxyRefused(f"the proxy's answer is no HTTP: {error}") from error
+    if answer.status // 100 != 2:
+        raise ProxyRefused(f"the proxy answered {answer.status}")
+
+
+def _authorization(proxy: SplitResult) -> list[str]:
+    if not proxy.username:
+        return []
+    secret = b64encode(f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()).decode()
+    return [f"Proxy-Authorization: Basic {secret}"]
+
+
+def _shaken(sock: ssl.SSLSocket, by: float) -> Steps:
+    """TLS is agreed on."""
+    while True:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            yield from _came(sock, select.POLLIN, by)
+        except ssl.SSLWantWriteError:
+            yield from _came(sock, select.POLLOUT, by)
+        else:
+            return
+
+
+def _came(sock: socket.socket, events: int, by: float) -> Steps:
+    if not (yield Wait(sock, events, by)):
+        raise TimeoutError
