@@ -74,8 +74,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     for module in (chat, route, models, health, docs):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(docs.page)
-    name_requests(app, settings)
     log.init_app(app)
+    name_requests(app, settings)  # what it does after a request comes before the log's line, which may fail
     ratelimit.init_app(app, settings)
     errors.init_app(app)
     cors.init_app(app, settings)

@@ -58,11 +58,11 @@ class Asking:
         """The whole answer of one attempt, which is over then. Raises GatewayError."""
         adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
         with attempt:
-            exchange = self._open(call, target, form.request(adapter, ask), PLAIN_HEADERS)
+            exchange = self._open(call, target, attempt, form.request(adapter, ask), PLAIN_HEADERS)
             with closing(exchange), _Blamed(target):
                 deque(exchange.head(), 0)
                 told = form.answer(adapter, ask, _json(exchange, target, adapter))
-            attempt.answered()
+            attempt.answered(streams=False)
         return told
 
     def stream(self, call: Call, target: Target, attempt: Attempt) -> Stream:
@@ -73,7 +73,7 @@ class Asking:
         """
         adapter, ask = ADAPTERS[target.provider.vendor.dialect], call.ask(target)
         with attempt:
-            exchange = self._open(call, target, adapter.request(ask), STREAM_HEADERS)
+            exchange = self._open(call, target, attempt, adapter.request(ask), STREAM_HEADERS)
             with closing(exchange), _Blamed(target):
                 yield from exchange.head()
                 if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
@@ -86,7 +86,9 @@ class Asking:
         silence = self._patience.silence if target.silence is None else target.silence
         call.watch.begun(*self._bounds(call, target), silence)
 
-    def _open(self, call: Call, target: Target, wanted: VendorRequest, headers: dict[str, str]) -> Exchange:
+    def _open(
+        self, call: Call, target: Target, attempt: Attempt, wanted: VendorRequest, headers: dict[str, str]
+    ) -> Exchange:
         """Send a request; the exchange is closed with the call at the latest."""
         call.dropped, call.attempt_began = wanted.dropped, time.monotonic()
         if call.strict and wanted.dropped:
@@ -98,6 +100,7 @@ class Asking:
         watch = call.watch
         watch.silence, watch.connect = math.inf, math.inf if target.connect is None else target.connect
         watch.deadline, watch.late = self._bounds(call, target)
+        attempt.hurried = call.deadline - call.attempt_began < self._patience.total / 2
         if headers is STREAM_HEADERS:
             content_by = call.attempt_began + self._patience.content(target, call.chat)
             if content_by < watch.deadline:

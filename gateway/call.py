@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 from gateway.adapters.contract import Ask, Chat, Json
 from gateway.continuation import Heard, carried_on
+from gateway.directory import Route
 from gateway.errors import ClientGone, GatewayError, UpstreamFault
 from gateway.policy import USUAL, Policy
 from gateway.providers import Target
 from gateway.transport.watch import Watch
 
+CALL = "switchyard.call"
+"""Where a request's environ has its call."""
 MOST_LISTED = 6000
 """Characters of dropped paths that fit a header; of more, only what they are part of is told."""
 MOST_ROOTS = 50
@@ -33,7 +36,7 @@ class Tried(NamedTuple):
 class Call:
     """
     `created` in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
-    sticks to; `more(kind)` are the targets of the policy's fallbacks of a kind. `outcome` stays "abandoned" unless the
+    sticks to; `more(kind)`: where the policy's fallbacks of a kind lead. `outcome` stays "abandoned" unless the
     end is reached.
     """
 
@@ -43,7 +46,7 @@ class Call:
     created: int
     policy: Policy = USUAL
     session: str = ""
-    more: Callable[[str], tuple[Target, ...]] = lambda _: ()
+    more: Callable[[str], Mapping[str, Route]] = lambda _: {}
     watch: Watch = field(default_factory=Watch)
     strict: bool = False
     deadline: float = math.inf
@@ -77,7 +80,10 @@ class Call:
             self._tried(target, str(error.upstream_status))
         key = target.provider.key or ""
         if len(key) >= SHORTEST_KEY:
-            error.message = error.message.replace(key, "***")
+            for name in ("message", "type", "code", "param"):
+                said = getattr(error, name)
+                if said and key in said:
+                    setattr(error, name, said.replace(key, "***"))
             error.args = (error.message,)
 
     def answered_by(self, target: Target, answer: Json) -> None:

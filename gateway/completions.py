@@ -110,7 +110,8 @@ def _told(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> Iterat
                 yield {**chunk, "usage": None} if wanted else chunk
     finally:  # also of an answer that broke off, or that nobody waited for
         if call.usage is None and call.answered:
-            call.usage = _estimate(call, math.ceil(size / tokens.BYTES_A_TOKEN))
+            before = call.heard.used["prompt_tokens"] if call.heard else 0
+            call.usage = _estimate(call, math.ceil(size / tokens.BYTES_A_TOKEN), before)
         router.settle(call)
     if wanted and last:
         yield {**last, "usage": call.usage}
@@ -129,12 +130,13 @@ def _signed(call: Call, chunks: Iterator[Chunk | Pause], *, late: bool) -> Itera
         if held:
             yield held
         ends = not chunk["choices"] or any(choice.get("finish_reason") for choice in chunk["choices"])
-        held = chunk if ends else None
-        if not ends:
+        held = chunk if ends and (late or (call.heard and call.heard.broken)) else None
+        if not held:
             yield chunk
     if held:
-        yield {**held, "gateway": call.trail()} if late or (call.heard and call.heard.broken) else held
+        yield {**held, "gateway": call.trail()}
 
 
-def _estimate(call: Call, completion: int) -> Json:
-    return tokens.usage(tokens.of_prompt(call.chat), completion)
+def _estimate(call: Call, completion: int, before: int = 0) -> Json:
+    """`before`: of the prompts of attempts that broke off."""
+    return tokens.usage(before + tokens.of_prompt(call.chat), completion)

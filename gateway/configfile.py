@@ -149,17 +149,21 @@ def _said(written: Any) -> bool:
 
 
 def _resolved(reader: Reader, environ: Mapping[str, str]) -> Reader:
-    """`reader` for a value that may say `os.environ/NAME`."""
+    """`reader` for a value that may say `os.environ/NAME`, or have values in it that do."""
 
     def resolve(written: Any) -> Any:
+        if isinstance(written, dict):
+            return {key: resolve(value) for key, value in written.items()}
+        if isinstance(written, list):
+            return [resolve(value) for value in written]
         if not isinstance(written, str) or not written.startswith(FROM_ENVIRONMENT):
-            return reader(written)
+            return written
         name = written.removeprefix(FROM_ENVIRONMENT)
         if not environ.get(name, "").strip():
             raise ValueError(f"{name} is not set in the environment")
-        return reader(environ[name].strip())
+        return environ[name].strip()
 
-    return resolve
+    return lambda written: reader(resolve(written))
 
 
 def _settings(

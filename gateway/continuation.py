@@ -4,9 +4,9 @@ A stream that broke off after content goes on with another target, which gets wh
 Where the vendor's API carries an assistant's last message on, that is how it is asked; else by an instruction.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
 from gateway import tokens
 from gateway.adapters.contract import PAUSE, Chat, Chunk, Json, Pause
@@ -19,10 +19,12 @@ INSTRUCTION = (
 )
 ALONE = ("tool_calls", "function_call", "audio", "refusal")
 """What cannot be carried on from the middle."""
-TAIL = 400
-"""Characters of what was said in which a repetition is looked for."""
 LEAST_REPEATED = 8
 """Characters that are taken for a repetition, where a model was told to go on: fewer may be chance."""
+LEAST_ECHOED = 4
+"""Characters that are taken for an echo of all that was said, where a model only had to go on."""
+BROKEN_WORD = re.compile(r"\w{2,}\Z")
+LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 def possible(chat: Chat) -> bool:
@@ -73,8 +75,10 @@ class Heard:
 
 
 def carried_on(chat: Chat, text: str, target: Target) -> Chat:
-    """The request that asks `target` to go on after `text`."""
+    """The request that asks `target` to go on after `text`, with what is left of the tokens that the answer may have."""
     said: Json = {"role": "assistant", "content": text}
+    spent = tokens.count(text)
+    chat = {**chat, **{name: max(1, chat[name] - spent) for name in LIMITS if isinstance(chat.get(name), int)}}
     match way(target):
         case "prefill":
             return {**chat, "messages": [*chat["messages"], said]}
@@ -97,14 +101,14 @@ def joined(chunks: Iterable[Chunk | Pause], heard: Heard, told_to: bool) -> Iter
     The chunks of a continuation as those of the stream that it continues: its id and model, no second role, nothing
     that was said already, the usage of both. `told_to`: it was asked by an instruction, and may repeat some words.
     """
-    before, begin, trimmed = heard.text[-TAIL:], "", False
+    before, begin, trimmed = heard.text, "", False
     for chunk in chunks:
         if chunk is PAUSE:
             yield chunk
             continue
         told = {**chunk, **heard.ident}
         if not chunk["choices"]:
-            yield {**told, "usage": added(chunk["usage"], heard.used)} if chunk.get("usage") else told
+            yield {**told, "usage": added(chunk["usage"], heard.used)} if isinstance(chunk.get("usage"), dict) else told
             continue
         choice = chunk["choices"][0]
         delta = {name: value for name, value in choice["delta"].items() if name != "role"}
@@ -121,21 +125,40 @@ def joined(chunks: Iterable[Chunk | Pause], heard: Heard, told_to: bool) -> Iter
 
 
 def repeated(before: str, begin: str, told_to: bool) -> int:
-    """How many characters at the beginning of `begin` are those at the end of `before`, said again."""
+    """How many characters at the beginning of `begin` say the end of `before` again, or all of it, or its broken word."""
+    if _echoes(before, begin, told_to) and begin.startswith(before):
+        return len(before)
     if not told_to:  # what was stripped from the end of a prefill comes again
-        spaces = len(before) - len(before.rstrip())
-        return next((n for n in range(min(spaces, len(begin)), 0, -1) if before.endswith(begin[:n])), 0)
-    longest = next((n for n in range(min(len(before), len(begin)), 0, -1) if before.endswith(begin[:n])), 0)
-    return longest if longest >= min(LEAST_REPEATED, len(before)) or begin[:longest].isspace() else 0
+        return _overlap(before[len(before.rstrip()) :], begin)
+    longest = _overlap(before, begin)
+    if longest >= min(LEAST_REPEATED, len(before)) or begin[:longest].isspace():
+        return longest
+    word = BROKEN_WORD.search(before)
+    again = word is not None and begin.startswith(word[0]) and begin[len(word[0]) :][:1].isalnum()
+    return len(word[0]) if word and again else 0
 
 
 def may_repeat(before: str, begin: str, told_to: bool) -> bool:
-    """Whether all of `begin` was said before, and more of it may come."""
-    tail = before if told_to else before[len(before.rstrip()) :]
-    return any(tail.startswith(begin, at) for at in range(len(tail) - len(begin)))
+    """Whether all of `begin` was said before, and what follows will tell whether it is a repetition."""
+    if _echoes(before, begin, told_to) and len(begin) < len(before):
+        return True
+    if not told_to:
+        return begin in before[len(before.rstrip()) : -1]
+    return begin in before[:-1] or (len(begin) < LEAST_REPEATED and before.endswith(begin))
 
 
-def added(usage: Any, more: Json) -> Json:
+def _echoes(before: str, begin: str, told_to: bool) -> bool:
+    """Whether the answer could be said again from its start on."""
+    return (told_to or len(before) >= LEAST_ECHOED) and (before.startswith(begin) or begin.startswith(before))
+
+
+def _overlap(before: str, begin: str) -> int:
+    """The length of the longest beginning of `begin` with which `before` ends."""
+    return next((n for n in range(min(len(before), len(begin)), 0, -1) if before.endswith(begin[:n])), 0)
+
+
+def added(usage: Json, more: Json) -> Json:
     """A usage with that of the attempts before."""
-    summed = {name: usage.get(name, 0) + count for name, count in more.items()}
+    known = {name: usage.get(name) for name in more}
+    summed = {name: (told if isinstance(told, int) else 0) + more[name] for name, told in known.items()}
     return {**usage, **summed, "total_tokens": sum(summed.values()), "estimated": True}

@@ -90,9 +90,9 @@ class Directory:
         patterns = (name for name in self.wildcards if captured(name, meant) is not None)
         return next((self.policies[name] for name in (model, meant, *patterns) if name in self.policies), self.policy)
 
-    def others(self, policy: Policy, kind: str) -> Targets:
-        """The targets of a policy's fallbacks of a kind."""
-        return tuple(target for name in getattr(policy, kind) for target in self.targets(name))
+    def others(self, policy: Policy, kind: str) -> dict[str, Route]:
+        """Where a policy's fallbacks of a kind lead, by name."""
+        return {name: self.route(name) for name in getattr(policy, kind)}
 
     def entries(self, listed: Mapping[str, Sequence[str]] = NOTHING) -> list[tuple[str, str]]:
         """(id, owned by) of every model that has a name here; `listed`: what providers said they have, else the table's."""

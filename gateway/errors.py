@@ -127,16 +127,27 @@ class ShuttingDown(GatewayFault):
     retry_after = 1.0
 
 
+OUR_LIMIT, CALL_TIMEOUT = "limited", "timeout"
+"""Words for what no upstream answered: our own limit for a target, and the end of the time that the whole call has."""
+
+
 class UpstreamFault(GatewayError):
-    """`upstream_status` is what the upstream answered, or a word (`reset`, `timeout`) where it answered nothing."""
+    """
+    `upstream_status` is what the upstream answered, or a word (`connection`, `timeout`) where it answered nothing.
+
+    `wait`: seconds that it wants before it is asked again; `retry_after`, which the client is told, unless that is ours.
+    """
 
     status = 502
     code: str | None = "upstream_error"
     moves_on = True
 
-    def __init__(self, message: str, *, upstream_status: int | str | None = None, **members: Any) -> None:
+    def __init__(
+        self, message: str, *, upstream_status: int | str | None = None, wait: float | None = None, **members: Any
+    ) -> None:
         super().__init__(message, **members)
         self.upstream_status = upstream_status or self.status
+        self.wait = self.retry_after if wait is None else wait
 
 
 class UpstreamRejected(UpstreamFault):
@@ -191,19 +202,22 @@ def upstream_fault(
     """The error for an upstream's error `status` and what it said; `code` and `param` as they stood in its body."""
     code = code if isinstance(code, str) and code else None
     param = param if isinstance(param, str) and param else None
+    told: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
     if status in (401, 402, 403):
-        return UpstreamCredentials(message, upstream_status=status)
+        return UpstreamCredentials(message, **told)
     if status == 429:
-        limited = {"type": type if type in ("tokens", "insufficient_quota") else None, "code": code}
-        return UpstreamLimited(message, upstream_status=status, retry_after=retry_after, **limited)
+        kind = type if type in ("tokens", "insufficient_quota") else None
+        limited = UpstreamLimited(message, **told, retry_after=retry_after, type=kind, code=code)
+        limited.retryable = kind != "insufficient_quota"
+        return limited
     if status == 504:
-        return UpstreamTimeout(message, upstream_status=status)
+        return UpstreamTimeout(message, **told)
     if status in (503, 529):
-        busy = {"status": 503, "code": "overloaded", "retry_after": retry_after or 1.0}
-        return UpstreamFailed(message, upstream_status=status, **busy)
+        told["wait"] = retry_after or 0.0
+        return UpstreamFailed(message, **told, status=503, code="overloaded", retry_after=retry_after or 1.0)
     if not 400 <= status < 500:
-        return UpstreamFailed(message, upstream_status=status)
-    fault = UpstreamRejected(message, upstream_status=status, status=status, code=code, param=param)
+        return UpstreamFailed(message, **told)
+    fault = UpstreamRejected(message, **told, status=status, code=code, param=param)
     fault.retryable = fault.moves_on = status in (408, 409, 425)
     return fault
 

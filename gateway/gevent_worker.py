@@ -1,13 +1,18 @@
-"""gunicorn's gevent worker, which accepts all who have connected before it ends, and waits then for calls alone."""
+"""
+gunicorn's gevent worker, which accepts all who have connected before it ends, and waits then for calls alone. Where many
+calls come at once, they begin one after another, and who asks for its health goes first.
+"""
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from gevent import GreenletExit, Timeout, get_hub, getcurrent
+from gevent.hub import Waiter
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -15,6 +20,8 @@ from gateway.outgoing import served
 from gateway.worker import LINGER, Ours
 
 MOST_ACCEPTED = 1 << 16
+URGENT = "/health"
+"""The beginning of the paths that are answered before all others."""
 
 
 class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
@@ -34,10 +41,34 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
         super().close()
 
 
+class Turns:
+    """One call begins, then whatever else is ready has its turn, then the next call: all else goes before a crowd of calls."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Any] = deque()
+        self._taken = False
+
+    def wait(self) -> None:
+        if self._taken:
+            waiter = Waiter()
+            self._waiting.append(waiter)
+            waiter.get()
+        else:
+            self._taken = True
+            get_hub().loop.run_callback(self._pass_on)
+
+    def _pass_on(self) -> None:
+        self._taken = bool(self._waiting)
+        if self._taken:
+            get_hub().loop.run_callback(self._pass_on)
+            self._waiting.popleft().switch(None)
+
+
 class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.server_class = partial(Listener, worker=self)
+        self.turns = Turns()
         self.idle: dict[Any, tuple[float, Any]] = {}
         """Connections that wait for a request: their greenlets, since when, and what ends the wait."""
 
@@ -56,9 +87,16 @@ class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if not self.alive:
             for greenlet, (since, patience) in self.idle.items():
                 if time.monotonic() - since > LINGER:
-                    get_hub().loop.run_callback(greenlet.throw, patience)
+                    get_hub().loop.run_callback(self._wake, greenlet, patience)
+
+    def _wake(self, greenlet: Any, patience: Any) -> None:
+        """End a wait, if it is still that one: a request may have come meanwhile."""
+        if self.idle.get(greenlet, (0, None))[1] is patience:
+            greenlet.throw(patience)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         with contextlib.suppress(GreenletExit, SystemExit):
+            if not req.path.startswith(URGENT):
+                self.turns.wait()
             if not served(self, req, sock, addr, listener_name, last=False):
                 raise StopIteration

@@ -1,4 +1,7 @@
-"""gunicorn's thread worker, which waits for no client before it serves the next, and shuts its door when it ends."""
+"""
+gunicorn's thread worker, which waits for no client before it serves the next, nor for long for the head of a request, and
+shuts its door when it ends.
+"""
 
 import contextlib
 import time
@@ -11,7 +14,9 @@ from gateway.outgoing import served
 from gateway.worker import LINGER, Ours
 
 PIECE = 1 << 16
-SENDING = 1  # socket.SHUT_WR
+READING, SENDING = 0, 1  # socket.SHUT_RD, socket.SHUT_WR
+HEAD = 10.0
+"""Seconds in which a thread gets the head of a request: half a head must not hold it."""
 
 
 class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -19,8 +24,18 @@ class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         super().__init__(*args, **options)
         self.parting: dict[Any, float] = {}
         """Sockets on which all is said, until their clients close them too; and how long that is waited for."""
+        self.heads: dict[Any, float] = {}
+        """Sockets on which a head is read, and until when."""
+
+    def handle(self, conn: Any) -> Any:
+        self.heads[conn.sock] = time.monotonic() + HEAD
+        try:
+            return super().handle(conn)
+        finally:
+            self.heads.pop(conn.sock, None)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
+        self.heads.pop(conn.sock, None)
         full = len(self.keepalived_conns) >= self.max_keepalived
         return served(self, req, conn.sock, conn.client, conn.server, last=full)
 
@@ -51,6 +66,9 @@ class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def murder_pending(self) -> None:
         super().murder_pending()
+        for client in [client for client, until in list(self.heads.items()) if until < time.monotonic()]:
+            with contextlib.suppress(OSError):
+                client.shutdown(READING)
         for client in [client for client, until in self.parting.items() if until < time.monotonic()]:
             self._parted(client)
 

@@ -21,6 +21,7 @@ from gateway.standing import Attempt
 from gateway.transport import Watch
 
 Work = Callable[[Call, Target, Attempt], Stream]
+Begun = Callable[[Call, Target], None]
 MOST_AHEAD = 64
 """Chunks that an attempt may be ahead of the client."""
 PATROL = 0.05
@@ -29,19 +30,28 @@ END = object()
 
 
 class Leg(threading.Thread):
-    """One of the attempts, in a thread of its own, since each waits for its upstream."""
+    """
+    One of the attempts, in a thread of its own, since each waits for its upstream.
 
-    def __init__(self, call: Call, target: Target, attempt: Attempt, work: Work, said: "queue.Queue[Leg]") -> None:
-        """`said` gets this leg for each item of its own `items`: what it gave, END, or the error that it ended with."""
+    `said` gets this leg for each item of its own `items`: what it gave, END, or the error that it ended with.
+    """
+
+    def __init__(
+        self, call: Call, target: Target, attempt: Attempt, *, work: Work, begun: Begun, said: "queue.Queue[Leg]"
+    ) -> None:
         super().__init__(name="hedge", daemon=True)
         self.call = replace(call, watch=Watch(patrol=PATROL), closers=[], attempts=[])
-        self.target, self.attempt, self._work, self._said = target, attempt, work, said
+        self.target, self.attempt, self._work, self._begun, self._said = target, attempt, work, begun, said
         self.items: queue.Queue[Any] = queue.Queue(MOST_AHEAD)
 
     def run(self) -> None:
         try:
             with closing(self._work(self.call, self.target, self.attempt)) as items:
+                began = False
                 for item in items:
+                    if item is not PAUSE and not began:
+                        began = True
+                        self._begun(self.call, self.target)
                     self._tell(item)
             self._tell(END)
         except GatewayError as error:
@@ -67,26 +77,28 @@ class Leg(threading.Thread):
 
 
 class Race:
-    """The attempt of a plan, and, after `late` seconds without content, one of its next target beside it."""
+    """
+    The attempt of a plan, and, after `late` seconds without content, one of its next target beside it. `begun` is called
+    when the first content of one is there.
+    """
 
-    def __init__(self, call: Call, plan: Plan, late: float, work: Work) -> None:
-        self._call, self._plan, self._work = call, plan, work
+    def __init__(self, call: Call, plan: Plan, late: float, work: Work, begun: Begun = lambda *_: None) -> None:
+        self._call, self._plan, self._work, self._begun = call, plan, work, begun
         self._said: queue.Queue[Leg] = queue.Queue()
         self._legs: list[Leg] = []
         self._hedge_at = time.monotonic() + late
+        self._looked = 0.0
 
     def run(self) -> Stream:
         """What the winner says; PAUSE when nothing came before `wake`. Raises its error, or the last one's."""
-        self._start(self._plan.target, self._plan.attempt)
         try:
+            self._start(self._plan.target, self._plan.attempt)
             winner = None
             while True:
                 leg = self._next()
-                if leg is None:
-                    if time.monotonic() >= self._call.watch.wake:
-                        yield PAUSE
-                    continue
-                if winner not in (None, leg):
+                if (leg is None or winner is None) and time.monotonic() >= self._call.watch.wake:
+                    yield PAUSE
+                if leg is None or winner not in (None, leg):
                     continue
                 item = leg.items.get()
                 if item is END:
@@ -104,13 +116,22 @@ class Race:
                 leg.cancel()
 
     def _start(self, target: Target, attempt: Attempt) -> None:
-        leg = Leg(self._call, target, attempt, self._work, self._said)
+        leg = Leg(self._call, target, attempt, work=self._work, begun=self._begun, said=self._said)
+        try:
+            leg.start()
+        except RuntimeError as error:  # no thread is to be had
+            fault = InternalError("The gateway failed.")
+            with attempt:
+                raise fault from error
         self._legs.append(leg)
-        leg.start()
 
     def _next(self) -> Leg | None:
         """The leg that has something to say; None after a while. Starts the second one when it is time."""
-        until = math.inf if self._plan.hedged else self._hedge_at - time.monotonic()
+        now = time.monotonic()
+        if now - self._looked >= PATROL:
+            self._looked = now
+            self._call.watch.look()
+        until = math.inf if self._plan.hedged else self._hedge_at - now
         if until <= 0:
             other = self._plan.hedge()
             if other:
@@ -118,7 +139,6 @@ class Race:
         try:
             return self._said.get(timeout=max(0.001, min(PATROL, until)))
         except queue.Empty:
-            self._call.watch.look()
             return None
 
     def _lost(self, leg: Leg, error: GatewayError) -> None:
@@ -132,12 +152,12 @@ class Race:
 
     def _won(self, winner: Leg) -> None:
         self._plan.hedged = True
-        for leg in self._legs:
-            if leg is not winner:
-                leg.cancel()
-                self._call.attempt_began = leg.call.attempt_began
-                self._call.cancelled(leg.target)
+        losers = [leg for leg in self._legs if leg is not winner]
+        for leg in losers:
+            leg.cancel()
+            self._call.attempt_began = leg.call.attempt_began
+            self._call.cancelled(leg.target)
         self._legs = [winner]
-        self._plan.won(winner.target, winner.attempt)
+        self._plan.won(winner.target, winner.attempt, tuple(leg.target for leg in losers))
         self._call.attempt_began, self._call.dropped = winner.call.attempt_began, winner.call.dropped
         self._call.leg = winner.call

@@ -1,9 +1,11 @@
 """Where limits are counted, and what a target allows: requests and tokens a minute, from the configuration."""
 
+import hashlib
 import math
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import redis
@@ -12,7 +14,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from gateway.errors import UpstreamLimited
+from gateway.errors import OUR_LIMIT, UpstreamLimited
 from gateway.providers import Target
 
 Count = TypeVar("Count", int, float)
@@ -151,9 +153,16 @@ class TargetLimits:
             f"The {amount} {unit} a minute that {target.provider.name} is given are used up.",
             type=unit,
             retry_after=max(1.0, reset - time.time()),
-            upstream_status="limited",
+            upstream_status=OUR_LIMIT,
         )
 
 
 def _name(target: Target, unit: str) -> tuple[str, ...]:
-    return "target", target.provider.name, target.provider.base_url, target.model, unit
+    provider, base_url, model, key = target.identity
+    return "target", provider, base_url, model, _masked(key), unit
+
+
+@lru_cache(1024)
+def _masked(key: str | None) -> str:
+    """What tells a key from others, and not what it is: the counts may be another server's."""
+    return hashlib.blake2b((key or "").encode(), digest_size=8).hexdigest()

@@ -1,5 +1,9 @@
-"""A response on its way to the client: gunicorn's own, but that its head goes out with the beginning of its body."""
+"""
+A response on its way to the client: gunicorn's own, but that its head goes out with the beginning of its body, and that a
+client that takes nothing is not waited for without end.
+"""
 
+import errno
 import time
 from datetime import datetime
 from email.utils import formatdate
@@ -7,8 +11,13 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
+from gateway.call import CALL
+from gateway.drain import DRAIN
+
 MOST_JOINED = 1 << 16
 """Bytes of a body that are copied to go out with the head."""
+STEP, PATIENCE = 0.25, 60.0
+"""Seconds: how often a send that the client does not take looks at the time; and how long it lasts where there is no call."""
 
 
 class Clock:
@@ -32,7 +41,9 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
     """A response that costs as few sends as it can: gunicorn's own takes two where one would do."""
 
     headers_sent: bool
+    environ: Any
     _head = b""
+    _stalled_at: float | None = None
 
     def send_headers(self) -> None:
         """Keep the head until there is something to send it with."""
@@ -68,12 +79,31 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
 
     def _send(self, data: bytes) -> None:
         if self._head and len(data) > MOST_JOINED:
-            self.sock.sendall(self._head)
+            self._take(self._head)
             self._head = b""
         if self._head:
             data, self._head = self._head + data, b""
-        if data and (sent := self.sock.send(data)) < len(data):
-            self.sock.sendall(memoryview(data)[sent:])
+        if data:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Have the client take it all."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.sock.send(rest) :]
+                self._stalled_at = None
+            except TimeoutError:
+                self._stalled()
+
+    def _stalled(self) -> None:
+        """Raise ConnectionResetError where the client, its call or this process has no more time."""
+        now = time.monotonic()
+        self._stalled_at = self._stalled_at or now
+        call = self.environ.get(CALL)
+        until = self._stalled_at + PATIENCE if call is None else call.deadline
+        if now >= min(until, DRAIN.ends_at):
+            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing")
 
 
 def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *, last: bool) -> bool:
@@ -83,17 +113,19 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
         worker.log.info("Autorestarting worker after current request.")
         worker.alive = False
     response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=Outgoing)
-    environ["wsgi.multithread"] = True
+    environ["wsgi.multithread"], response.environ = True, environ
     began = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants the span alone
     if last or not worker.alive or not worker.cfg.keepalive:
         response.force_close()
     try:
         body = worker.wsgi(environ, response.start_response)
+        client.settimeout(STEP)
         try:
             for piece in body:
                 response.write(piece)
             response.close()
         finally:
+            client.settimeout(None)
             if began is not None:
                 worker.log.access(response, request, environ, datetime.now() - began)  # noqa: DTZ005
             if hasattr(body, "close"):

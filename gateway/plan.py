@@ -5,7 +5,7 @@ import math
 import random
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
@@ -20,10 +20,10 @@ from gateway.errors import (
     forgotten,
 )
 from gateway.providers import Target
-from gateway.standing import FULL, Attempt, Out, Standings
+from gateway.standing import FULL, Attempt, Out, Standing, Standings
 
 Targets = tuple[Target, ...]
-SECONDS = re.compile(r"\d{1,15}(\.\d{1,15})?")
+SECONDS = re.compile(r"\d{1,300}(\.\d{1,15})?")
 MOST_TOLD = 86400.0
 """Seconds that are told on at most, whatever the upstream says."""
 FIRST_DELAY, MOST_DELAY = 0.25, 4.0
@@ -43,7 +43,8 @@ class Plan:
     The attempts of one call: `next` begins one, `failed` says how it ended.
 
     `attempts` is for each target. `more(kind)` are the targets of the policy's `fallbacks`, `context_window_fallbacks`
-    or `content_policy_fallbacks`. `deadline` is for all of it, by `time.monotonic()`.
+    or `content_policy_fallbacks`. `deadline` is for all of it, by `time.monotonic()`. `refusal`: why no other target of
+    the model can take the call.
     """
 
     def __init__(
@@ -51,17 +52,26 @@ class Plan:
         targets: Targets,
         standings: Standings,
         attempts: int,
+        *,
         more: Callable[[str], Targets] = lambda _: (),
         deadline: float = math.inf,
+        refusal: GatewayError | None = None,
     ) -> None:
         self._ahead, self._standings, self._attempts = deque(targets), standings, attempts
         self._more, self._deadline = more, deadline
+        self._known = {target.identity for target in targets}
         self.attempt: Attempt
-        self.hedged = self._again = False
-        self._tried = 0
-        self._errors: list[GatewayError] = []
+        self.hedged = False
+        self._again: Standing | None = None
+        """Whose retry is next, from its budget."""
+        self._tried = Counter[Target]()
+        self._errors: list[GatewayError] = [refusal] if refusal else []
+        self._broke: GatewayError | None = None
+        """What the client has to hear of, since it has part of the answer, if nobody goes on with it."""
         self._outs: list[Out] = []
         self._full: list[Target] = []
+        self._queue: Standing | None = None
+        """For whom this call waits in the queue, until `_queue_until`."""
         self._queue_until = math.inf
         self._spent: set[str] = set()
 
@@ -74,75 +84,103 @@ class Plan:
         """Begin the `attempt` of `target`; or seconds to wait, for one that is full. Raises the error to answer with."""
         while True:
             while self._ahead:
-                queued = self._queue_until != math.inf
-                entered = self._standings.of(self.target).enter(again=self._again, queued=queued)
+                target, standing = self.target, self._standings.of(self.target)
+                again, queued = standing is self._again, self._queue is not None
+                entered = standing.enter(target.max_parallel, again=again, queued=queued)
                 if isinstance(entered, Attempt):
+                    if again:
+                        self._again = None
                     self.leave()
                     self.attempt = entered
                     return None
-                self._outs.append(entered)
-                if entered.reason == FULL and not queued:
-                    self._full.append(self.target)
-                self._skip()
-            if self._full:
-                return self._queued()
-            if not self._extend("fallbacks"):
+                if entered.reason == FULL:
+                    self._full.append(target)
+                if entered.reason != FULL or not queued:
+                    self._outs.append(entered)
+                self._ahead.popleft()
+            if self._extend("fallbacks"):
+                continue
+            if not self._full:
                 raise self._verdict()
+            return self._queued()
 
     def hedge(self) -> tuple[Target, Attempt] | None:
         """Begin an attempt of another target beside the one whose turn it is; None where there is none."""
         self.hedged = True
         for other in list(self._ahead)[1:]:
-            entered = self._standings.of(other).enter()
+            entered = self._standings.of(other).enter(other.max_parallel)
             if isinstance(entered, Attempt):
                 self._ahead.remove(other)
                 return other, entered
         return None
 
-    def won(self, target: Target, attempt: Attempt) -> None:
-        """It is this target's turn now."""
+    def won(self, target: Target, attempt: Attempt, cancelled: Targets = ()) -> None:
+        """It is this target's turn now; those that were `cancelled` for it may have theirs later."""
         self._ahead[0], self.attempt = target, attempt
+        self._ahead.extend(cancelled)
 
-    def failed(self, error: GatewayError) -> float:
-        """Seconds to wait before `next`. Raises the error to answer with when it is over."""
+    def failed(self, error: GatewayError, *, elsewhere: bool = False) -> float:
+        """
+        Seconds to wait before `next`. Raises the error to answer with when it is over. `elsewhere`: the answer broke off,
+        and another target is to go on with it rather than this one again.
+        """
         if isinstance(error, ClientGone):
             raise error
+        if elsewhere and self._broke is None:
+            self._broke = error
         self._errors.append(forgotten(error))
-        self._tried += 1
-        delay = max(backoff(self._tried), error.retry_after or 0)
-        here, in_time = self.target, time.monotonic() + delay < self._deadline
-        worth_it = error.retryable and self._tried < self._attempts and delay <= MOST_DELAY and in_time
-        if worth_it and self._standings.of(here).may_retry():
-            self._again = True
+        here = self.target
+        self._tried[here] += 1
+        if elsewhere and len(self._ahead) == 1:
+            self._extend("fallbacks")
+        elsewhere = elsewhere and len(self._ahead) > 1
+        delay = None if elsewhere else self._delay(error)
+        if delay is not None:
             return delay
-        self._skip()
+        self._ahead.popleft()
         kind = special(error)
         if kind is None or not self._extend(kind, at_once=True):
             if not any(cured(error, here, other) for other in self._ahead):
                 self._extend("fallbacks")
             while self._ahead and not cured(error, here, self.target):
-                self._skip()
+                self._ahead.popleft()
+        if elsewhere and error.retryable and self._tried[here] < self._attempts:
+            self._ahead.append(here)  # where the others fail too
         if not self._ahead or time.monotonic() >= self._deadline:
             raise self._verdict()
         return 0.0
 
     def leave(self) -> None:
-        """Wait in no queue any more."""
-        if self._queue_until != math.inf:
-            self._standings.of(self._full[0]).waiting -= 1
-            self._queue_until = math.inf
+        """Wait for nothing any more: in no queue, and for no retry."""
+        if self._queue is not None:
+            self._queue.queue(-1)
+            self._queue, self._queue_until = None, math.inf
+        if self._again is not None:
+            self._again.not_retried()
+            self._again = None
         self._full.clear()
 
-    def _skip(self) -> None:
-        self._ahead.popleft()
-        self._again, self._tried = False, 0
+    def _delay(self, error: GatewayError) -> float | None:
+        """Seconds after which the same target is asked again; None where it is not."""
+        tried = self._tried[self.target]
+        told = error.wait if isinstance(error, UpstreamFault) else error.retry_after
+        delay = max(backoff(tried), told or 0)
+        in_time = time.monotonic() + delay < self._deadline
+        standing = self._standings.of(self.target)
+        if error.retryable and tried < self._attempts and delay <= MOST_DELAY and in_time and standing.may_retry():
+            self._again = standing
+            return delay
+        return None
 
     def _extend(self, kind: str, *, at_once: bool = False) -> bool:
-        """Put the policy's fallbacks of this kind behind, or in front of, what is ahead, once."""
+        """Put the policy's fallbacks of this kind behind, or in front of, what is ahead, once, and no target twice."""
         if kind in self._spent:
             return False
         self._spent.add(kind)
-        found = self._more(kind)
+        found = list(
+            {target.identity: target for target in self._more(kind) if target.identity not in self._known}.values()
+        )
+        self._known.update(target.identity for target in found)
         if at_once:
             self._ahead.extendleft(reversed(found))
         else:
@@ -150,18 +188,19 @@ class Plan:
         return bool(found)
 
     def _queued(self) -> float:
-        """Wait for the first full target, in a short queue. Raises Overloaded when that is full too, or takes too long."""
+        """Wait for the full targets, in a short queue. Raises Overloaded when that is full too, or takes too long."""
         target, now = self._full[0], time.monotonic()
-        standing = self._standings.of(target)
-        if self._queue_until == math.inf:
+        if self._queue is None:
+            standing = self._standings.of(target)
             if standing.waiting >= QUEUE:
-                raise self._busy(target)
-            standing.waiting += 1
-            self._queue_until = min(now + QUEUE_PATIENCE, self._deadline)
+                raise self._broke or self._busy(target)
+            standing.queue(1)
+            self._queue, self._queue_until = standing, min(now + QUEUE_PATIENCE, self._deadline)
         if now >= self._queue_until:
             self.leave()
-            raise self._busy(target)
-        self._ahead.append(target)
+            raise self._broke or self._busy(target)
+        self._ahead.extend(self._full)
+        self._full.clear()
         return QUEUE_STEP
 
     @staticmethod
@@ -170,12 +209,14 @@ class Plan:
 
     def _verdict(self) -> GatewayError:
         """The upstreams' last failure; if all they said is that they are busy, the one with the least Retry-After."""
+        if self._broke is not None:
+            return self._broke
         failures = [error for error in self._errors if isinstance(error, UpstreamFault)]
         telling = [error for error in failures if not isinstance(error, UpstreamLimited)]
         if telling or (self._errors and not failures):
             return (telling or self._errors)[-1]
         if failures:
-            return min(failures, key=lambda error: error.retry_after or math.inf)
+            return min(failures, key=lambda error: math.inf if error.retry_after is None else error.retry_after)
         soonest = min(self._outs, key=lambda out: out.seconds)
         if all(out.error for out in self._outs) and soonest.error is not None:
             error = copy.copy(soonest.error)  # what the upstream said last, still true

@@ -1,11 +1,13 @@
 """What the YAML file asks of the targets of model names: strategies, fallbacks, hedges, streams that go on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.policy import KINDS, LITELLM, P95, STRATEGIES, WEIGHTED, Policy
 from gateway.values import Reader, number, one_of, switch, text
 
+EVERY = "*"
+"""LiteLLM's name for all models that have no fallbacks of their own."""
 NOT_DONE = ("usage-based-routing", "usage-based-routing-v2")
 """LiteLLM's strategies without one of ours."""
 
@@ -30,8 +32,10 @@ def fallbacks(written: Any) -> dict[str, tuple[str, ...]]:
     return {text(name): names(others) for one in written for name, others in one.items()}
 
 
-def hedge(written: Any) -> float | str:
-    """Seconds, or p95."""
+def hedge(written: Any) -> float | str | None:
+    """Seconds, or p95; None where it is switched off."""
+    if written is None or str(written).lower() in ("false", "off", "no"):
+        return None
     return P95 if str(written).lower() == P95 else float(number(0, open=True)(written))
 
 
@@ -42,10 +46,16 @@ def by_model(written: Any) -> dict[str, dict[str, Any]]:
     strange = {key for one in written.values() for key in one} - OF_MODEL.keys()
     if strange:
         raise ValueError(f"knows no {', '.join(sorted(map(str, strange)))}")
-    return {
-        text(name): {OF_MODEL[key][0]: OF_MODEL[key][1](value) for key, value in one.items()}
-        for name, one in written.items()
-    }
+    return {text(name): dict(_of_model(name, one)) for name, one in written.items()}
+
+
+def _of_model(name: str, said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in said.items():
+        field, reader = OF_MODEL[key]
+        try:
+            yield field, reader(value)
+        except ValueError as fault:
+            raise ValueError(f"{name}.{key}: {fault}") from None
 
 
 OF_MODEL: Mapping[str, tuple[str, Reader]] = {
@@ -73,12 +83,13 @@ def policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
     usual = {field: settings.pop(f"of_all.{field}") for field, _ in OF_MODEL.values() if f"of_all.{field}" in settings}
     default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
     kinds = {kind: settings.pop(kind, {}) for kind in KINDS}
-    named = {name for said in (by_model, *kinds.values()) for name in said}
+    for_all = {kind: said.get(EVERY, default if kind == "fallbacks" else ()) for kind, said in kinds.items()}
+    named = {name for said in (by_model, *kinds.values()) for name in said} - {EVERY}
     named_policies = {
         name: Policy(
             **{**usual, **by_model.get(name, {})},
-            **{kind: said.get(name, default if kind == "fallbacks" else ()) for kind, said in kinds.items()},
+            **{kind: said.get(name, for_all[kind]) for kind, said in kinds.items()},
         )
         for name in named
     }
-    return Policy(**usual, fallbacks=default), named_policies
+    return Policy(**usual, **for_all), named_policies

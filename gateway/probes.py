@@ -1,6 +1,7 @@
 """Health probes: one process of a machine asks the providers, for free, whether they are there again."""
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -13,8 +14,6 @@ import structlog
 
 from gateway.providers import Provider
 from gateway.standing import Standings
-
-LOCK, FOUND = "prober.lock", "probes.json"
 
 
 class Probes:
@@ -36,6 +35,10 @@ class Probes:
     ) -> None:
         self._folder, self._interval, self._well = folder, interval, well
         self._providers = list({(one.name, one.base_url): one for one in providers}.values())
+        asked = "\n".join(sorted(f"{one.name} {one.base_url}" for one in self._providers))
+        digest = hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+        self.lock_file, self.found_file = folder / f"prober-{digest}.lock", folder / f"probes-{digest}.json"
+        """Of all gateways that use the folder, those with the same providers share a prober."""
         self._standings = standings
         self._lock: IO[str] | None = None
         self._beginning, self._begun = threading.Lock(), False
@@ -64,7 +67,7 @@ class Probes:
         """Whether this process is the one that asks; it is until it ends."""
         if self._lock is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / LOCK).open("w")
+            lock = self.lock_file.open("w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -81,18 +84,22 @@ class Probes:
 
     def ask(self) -> None:
         """Ask every provider, and write down which were well."""
-        found = {f"{one.name} {one.base_url}": time.monotonic() for one in self._providers if self._well(one)}
-        written = self._folder / f"{FOUND}.{os.getpid()}"
+        found = {}
+        for one in self._providers:
+            began = time.monotonic()  # what fails while it is asked is news
+            if self._well(one):
+                found[f"{one.name} {one.base_url}"] = began
+        written = self.found_file.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps(found))
-        written.replace(self._folder / FOUND)
+        written.replace(self.found_file)
 
     def apply(self, now: float) -> None:
         """Close the breakers of the providers that were well after they had failed."""
         try:
-            found = json.loads((self._folder / FOUND).read_text())
+            found = json.loads(self.found_file.read_text())
         except (FileNotFoundError, ValueError):
             return
-        for (provider, base_url, model), standing in self._standings.items():
+        for (provider, base_url, model, _), standing in self._standings.items():
             well_at = found.get(f"{provider} {base_url}")
-            if isinstance(well_at, float) and well_at <= now and standing.recovered(well_at):
+            if isinstance(well_at, float) and well_at <= now and standing.breaker.recovered(well_at):
                 structlog.get_logger().info("breaker closed", by="probe", target=f"{provider}/{model[:200]}")

@@ -60,6 +60,9 @@ class Provider:
         return self.vendor.name
 
 
+Identity = tuple[str, str, str, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """
@@ -79,6 +82,16 @@ class Target:
     first_content: float | None = None
     silence: float | None = None
     facts: Facts = UNKNOWN
+
+    @property
+    def identity(self) -> "Identity":
+        """What is the same target by whatever name: provider, base URL, model and key."""
+        return self.provider.name, self.provider.base_url, self.model, self.provider.key
+
+    @property
+    def name(self) -> str:
+        """What a person reads of it."""
+        return f"{self.provider.name}/{self.model}"
 
 
 COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")

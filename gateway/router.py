@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import chain
 
 from gateway import tokens
@@ -10,14 +11,14 @@ from gateway.adapters.contract import PAUSE, Chunk, Completion, Json, Pause
 from gateway.asking import CHAT, EMBEDDINGS, Asking, Form, Patience, Stream, failed
 from gateway.call import Call
 from gateway.continuation import Heard, joined, possible, way
-from gateway.errors import GatewayError
-from gateway.fitness import fitting
+from gateway.errors import GatewayError, Untranslatable, forgotten
+from gateway.fitness import capable, fitting
 from gateway.hedge import Race
 from gateway.plan import Plan
 from gateway.policy import P95
 from gateway.providers import Target
 from gateway.standing import Attempt, Standings
-from gateway.strategies import Order
+from gateway.strategies import Asked, Order, Targets
 from gateway.transport import Transport
 
 __all__ = ["Patience", "Router"]
@@ -71,9 +72,10 @@ class Router:
                     for chunk in stream:
                         if chunk is not PAUSE:
                             begun = True
-                            plan.attempt.answered()
+                            plan.attempt.answered(streams=True)
                             call.answered_by(plan.target, chunk)
-                            self._asking.begun(call.leg or call, plan.target)
+                            if call.leg is None:
+                                self._asking.begun(call, plan.target)
                             if heard is None:
                                 yield chunk
                                 yield from stream
@@ -85,18 +87,34 @@ class Router:
                 failed(call, plan.target, error)
                 if begun and not (heard and heard.goes_on(error)):
                     raise
-                delay = plan.failed(error)
+                delay = plan.failed(error, elsewhere=begun)
             else:
                 return
             yield from self._silence(call, delay)
 
-    def order(self, call: Call) -> tuple[Target, ...]:
+    def order(self, call: Call) -> Targets:
         """The targets of a call that can take it, in the order in which they are tried. Raises Untranslatable."""
-        return self._order.arranged(fitting(call.targets, call.chat), call.policy.strategy, call.session)
+        return self._order.arranged(fitting(call.targets, call.chat), call.policy.strategy, _asked(call))
 
-    def foretold(self, call: Call) -> tuple[Target, ...]:
+    def foretold(self, call: Call) -> Targets:
         """What `order` would say, with no turn taken."""
-        return self._order.foretold(fitting(call.targets, call.chat), call.policy.strategy, call.session)
+        return self._order.foretold(fitting(call.targets, call.chat), call.policy.strategy, _asked(call))
+
+    def others(self, call: Call, kind: str) -> Targets:
+        """The targets of a call's fallbacks of a kind that can take it, each name's by its own strategy."""
+        return self._others(call, kind, self._order.arranged)
+
+    def others_foretold(self, call: Call, kind: str) -> Targets:
+        """What `others` would say, with no turn taken."""
+        return self._others(call, kind, self._order.foretold)
+
+    def _others(self, call: Call, kind: str, arranged: Callable[[Targets, str | None, Asked], Targets]) -> Targets:
+        asked = _asked(call)
+        return tuple(
+            target
+            for name, route in call.more(kind).items()
+            for target in arranged(capable(route.targets, call.chat), route.policy.strategy, asked._replace(model=name))
+        )
 
     def settle(self, call: Call) -> None:
         """Count what the call used, once that is known; of what lost a race, what it was asked."""
@@ -125,7 +143,7 @@ class Router:
         late, call.leg = self._late(call, plan), None
         if late is None:
             return self._asking.stream(call, plan.target, plan.attempt)
-        return Race(call, plan, late, self._asking.stream).run()
+        return Race(call, plan, late, self._asking.stream, self._asking.begun).run()
 
     def _answer(self, call: Call, plan: Plan, form: Form) -> Json:
         late = self._late(call, plan)
@@ -143,12 +161,19 @@ class Router:
         if call.policy.hedge_after is None or plan.hedged:
             return None
         if call.policy.hedge_after == P95:
-            return self.standings.of(plan.target).p95()
+            return self.standings.of(plan.target).pace(streams=bool(call.chat.get("stream"))).p95()
         return float(call.policy.hedge_after)
 
     def _plan(self, call: Call) -> Plan:
         call.deadline = min(call.deadline, time.monotonic() + self._patience.total)
-        plan = Plan(self.order(call), self.standings, self._attempts, call.more, call.deadline)
+        targets: Targets = ()
+        refusal = None
+        try:
+            targets = self.order(call)
+        except Untranslatable as error:  # a fallback may be able
+            refusal = forgotten(error)
+        more = partial(self.others, call)
+        plan = Plan(targets, self.standings, self._attempts, more=more, deadline=call.deadline, refusal=refusal)
         call.closers.append(plan.leave)
         return plan
 
@@ -171,6 +196,10 @@ class Router:
             self._sleep(seconds)
         else:
             call.watch.rest(seconds)
+
+
+def _asked(call: Call) -> Asked:
+    return Asked(call.chat["model"], call.session, streams=bool(call.chat.get("stream")))
 
 
 def _heard(chunks: Iterator[Chunk | Pause], heard: Heard, target: Target) -> Iterator[Chunk | Pause]:

@@ -271,6 +271,11 @@ def _check_names(names: Mapping[str, Any], reading: Reading) -> None:
             directory.targets(name.replace("*", "x"))
         except ModelNotFound as error:
             reading.faults.append(f"{what}: {error.message}")
+    for name in names["policies"]:
+        try:
+            directory.targets(name.replace("*", "x"))
+        except ModelNotFound:
+            reading.warnings.append(f"router_settings speaks of {name[:100]}, which no model is called")
 
 
 def _warn_of_idle(environ: Mapping[str, str], names: Mapping[str, Any], reading: Reading) -> None:

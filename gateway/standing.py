@@ -1,40 +1,47 @@
 """
 How each target stands: its circuit breaker, its cool-down, what it has under way, how fast it was.
 
-One `Standing` for each target (provider, base URL and model) of this process, whatever names lead to it.
+One `Standing` for each target (provider, base URL, model and key) of this process, whatever names lead to it. Those that
+differ in their key alone share a breaker: it is the same upstream.
 """
 
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
-from gateway.errors import UpstreamCredentials, UpstreamFault, UpstreamLimited, UpstreamRejected
-from gateway.providers import Target
+from gateway.breaker import Breaker
+from gateway.errors import (
+    CALL_TIMEOUT,
+    OUR_LIMIT,
+    UpstreamCredentials,
+    UpstreamFault,
+    UpstreamLimited,
+    UpstreamRejected,
+)
+from gateway.providers import Identity, Target
 
-WINDOW, RECENT = 30.0, 200
-"""Seconds, and calls, that a breaker looks back over."""
-LEAST_FAILURES, FAILURE_RATE = 5, 0.5
-REST, MOST_REST = 15.0, 120.0
-"""Seconds that an open breaker waits before it lets one probe through; doubled each time the probe fails."""
 REFUSED_REST = 60.0
-"""Seconds that a target rests which refused our credential."""
+"""Seconds that a target rests which refused our credential, or says that it is not paid for."""
 MOST_COOL = 600.0
 RESERVE, EARNED = 10.0, 0.2
 """Retries that a target has in store, and what each call adds: an outage gets at most a fifth more calls by them."""
 SMOOTHING = 0.3
-LEAST_MEASURED = 20
-"""Calls that a p95 wants."""
+RECENT, LEAST_MEASURED = 200, 20
+"""Calls that a p95 is of, and the least that it wants."""
 STALE = 300.0
 """Seconds after which a measured latency says nothing any more."""
 
 
-CLOSED = "closed"
+CLOSED, COOLING, HALF_OPEN, BROKEN = STATES = ("closed", "cooling", "half-open", "open")
+"""The states of a target, the worse the later."""
 OPEN, FULL, LIMITED, REFUSED = "breaker open", "full", "rate limited", "credential refused"
 MOST_KNOWN = 4096
-"""Targets, beyond which those that nothing is known of are forgotten: clients may ask for any model of a provider."""
+"""Targets, beyond which some are forgotten that have nothing under way: clients may ask for any model of a provider."""
 
 
 class Out(NamedTuple):
@@ -45,166 +52,188 @@ class Out(NamedTuple):
     error: UpstreamFault | None = None
 
 
-class Standing:
-    """One target's. `most`: calls at once that it takes, None for any number; `breaks`: whether it has a breaker."""
+class Pace:
+    """How long answers took."""
 
-    def __init__(self, most: int | None, *, breaks: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self.most, self.breaks, self._clock = most, breaks, clock
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._average, self._measured = 0.0, -math.inf
+        self._recent: deque[float] = deque(maxlen=RECENT)
+
+    @property
+    def average(self) -> float:
+        """Seconds, weighted to the recent ones; 0 where nothing recent is known."""
+        return self._average if self._clock() - self._measured < STALE else 0.0
+
+    def p95(self) -> float | None:
+        """Seconds in which 95 % of the recent ones came; None where too few are known."""
+        known = sorted(self._recent)
+        return known[int(0.95 * len(known))] if len(known) >= LEAST_MEASURED else None
+
+    def took(self, seconds: float) -> None:
+        known = self.average
+        self._average = seconds if not known else known + SMOOTHING * (seconds - known)
+        self._measured = self._clock()
+        self._recent.append(seconds)
+
+
+class Standing:
+    """One target's. `cools`: whether it is left alone for as long as it says itself."""
+
+    def __init__(self, breaker: Breaker, *, cools: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        self.breaker, self._cools, self._clock = breaker, cools, clock
         self.under_way = self.waiting = 0
-        self._lock = threading.Lock()
-        self._latency, self._measured = 0.0, -math.inf
-        self._latencies: deque[float] = deque(maxlen=RECENT)
+        self.first_content, self.whole = Pace(clock), Pace(clock)
+        """Of streams, and of plain answers, which come all at once."""
         self._credit = RESERVE
-        self._recent: deque[tuple[float, bool]] = deque(maxlen=RECENT)
-        self._open_until, self._failed_at, self._rest = -math.inf, -math.inf, REST
-        self._broken = self._probing = False
         self._cool_until, self._cool_reason = -math.inf, ""
         self._cool_error: UpstreamFault | None = None
 
     @property
     def state(self) -> str:
         """`closed`, `open` or `half-open`, as breakers are; `cooling` where the upstream said so itself."""
-        now = self._clock()
-        if self._broken:
-            return "half-open" if self._probing or now >= self._open_until else "open"
-        return "cooling" if now < self._cool_until else CLOSED
+        if self.breaker.broken:
+            return BROKEN if self.breaker.open and not self.breaker.probing else HALF_OPEN
+        return COOLING if self._clock() < self._cool_until else CLOSED
 
-    @property
-    def latency(self) -> float:
-        """Seconds to the first content, weighted to the recent ones; 0 where nothing recent is known."""
-        return self._latency if self._clock() - self._measured < STALE else 0.0
+    def pace(self, *, streams: bool) -> Pace:
+        return self.first_content if streams else self.whole
 
-    def p95(self) -> float | None:
-        """Seconds in which 95 % of the recent calls had their first content; None where too few are known."""
-        known = sorted(self._latencies)
-        return known[int(0.95 * len(known))] if len(known) >= LEAST_MEASURED else None
-
-    def out(self, *, queued: bool = True) -> Out | None:
-        """Why the target is not asked; None if it may be. `queued`: by one who need not let others go first."""
-        now = self._clock()
-        if self._broken and (self._probing or now < self._open_until):
-            return Out(OPEN, max(0.0, self._open_until - now))
-        if now < self._cool_until:
-            return Out(self._cool_reason, self._cool_until - now, self._cool_error)
-        if self.most is not None and (self.under_way >= self.most or (self.waiting and not queued)):
+    def out(self, most: int | None = None, *, queued: bool = True) -> Out | None:
+        """
+        Why the target is not asked; None if it may be. `most`: calls at once that it is given, None for any number.
+        `queued`: by one who need not let others go first.
+        """
+        if self.breaker.open:
+            return Out(OPEN, self.breaker.seconds)
+        if (left := self._cool_until - self._clock()) > 0:
+            return Out(self._cool_reason, left, self._cool_error)
+        if most is not None and (self.under_way >= most or (self.waiting and not queued)):
             return Out(FULL, 0.0)
         return None
 
-    def enter(self, *, again: bool = False, queued: bool = False) -> "Attempt | Out":
+    def enter(self, most: int | None = None, *, again: bool = False, queued: bool = False) -> "Attempt | Out":
         """Begin a call; or why not. `again`: a retry, after the wait that this target asked for itself."""
-        with self._lock:
-            out = self.out(queued=queued or again)
+        with self.breaker.lock:
+            out = self.out(most, queued=queued or again)
             if out is not None and not (again and out.reason not in (OPEN, FULL)):
                 return out
-            self._probing = self._broken
+            self.breaker.probing = self.breaker.broken
             self.under_way += 1
             if not again:
                 self._credit = min(RESERVE, self._credit + EARNED)
-            return Attempt(self, probe=self._broken, clock=self._clock)
+            return Attempt(self, probe=self.breaker.broken, clock=self._clock)
 
     def may_retry(self) -> bool:
         """Whether there is a retry left in the budget, which is taken."""
-        with self._lock:
+        with self.breaker.lock:
             left = self._credit >= 1
             self._credit -= left
         return left
 
-    def answered(self, seconds: float) -> None:
-        """The first content came after so many seconds."""
-        known = self.latency
-        self._latency = seconds if not known else known + SMOOTHING * (seconds - known)
-        self._measured = self._clock()
-        self._latencies.append(seconds)
+    def not_retried(self) -> None:
+        """Give back what was taken for a retry that never began."""
+        with self.breaker.lock:
+            self._credit = min(RESERVE, self._credit + 1)
 
-    def leave(self, error: BaseException | None, *, probe: bool) -> None:
+    def queue(self, places: int) -> None:
+        """So many more, or fewer, wait for it."""
+        with self.breaker.lock:
+            self.waiting += places
+
+    def leave(self, error: BaseException | None, *, probe: bool, hurried: bool = False) -> None:
         """A call is over: None for well. What says nothing about the target, such as a client that left, changes nothing."""
-        with self._lock:
+        with self.breaker.lock:
             self.under_way -= 1
             if probe:
-                self._probing = False
-            if self._broken and not probe:
+                self.breaker.probing = False
+            if self.breaker.broken and not probe:
                 return  # begun before the breaker opened: no news
+            if hurried and isinstance(error, UpstreamFault) and error.upstream_status == CALL_TIMEOUT:
+                return
             if isinstance(error, UpstreamLimited):
-                self._cool(error, error.retry_after or 0.0, LIMITED)
+                unpaid = error.type == "insufficient_quota"
+                self._cool(error, error.retry_after or (REFUSED_REST if unpaid else 0.0), LIMITED)
             elif isinstance(error, UpstreamCredentials):
                 self._cool(error, REFUSED_REST, REFUSED)
             elif error is None or isinstance(error, UpstreamRejected):
-                self._worked()
+                self.breaker.worked()
             elif isinstance(error, UpstreamFault):
-                self._failed()
-
-    def recovered(self, well_at: float) -> bool:
-        """Close the breaker, if it is open, and the target was found well after it had last failed."""
-        with self._lock:
-            news = self._broken and well_at > self._failed_at
-            if news:
-                self._close()
-        return news
-
-    def _close(self) -> None:
-        self._broken = self._probing = False
-        self._rest = REST
-        self._recent.clear()
+                self.breaker.failed()
 
     def _cool(self, error: UpstreamFault, seconds: float, reason: str) -> None:
-        if self.breaks and seconds > 0:
+        if self._cools and seconds > 0:
             self._cool_until, self._cool_reason = self._clock() + min(seconds, MOST_COOL), reason
             self._cool_error = error
-        self._worked()
-
-    def _worked(self) -> None:
-        if self._broken:
-            self._close()
-        self._recent.append((self._clock(), False))
-
-    def _failed(self) -> None:
-        now = self._failed_at = self._clock()
-        self._recent.append((now, True))
-        if not self.breaks:
-            return
-        if self._broken:
-            self._rest = min(MOST_REST, 2 * self._rest)
-            self._open_until = now + self._rest
-            return
-        recent = [failed for at, failed in self._recent if at > now - WINDOW]
-        if sum(recent) >= max(LEAST_FAILURES, FAILURE_RATE * len(recent)):
-            self._broken, self._open_until = True, now + self._rest
+        if error.upstream_status != OUR_LIMIT:  # else nobody was asked
+            self.breaker.worked()
 
 
 class Attempt:
-    """A call of a target under way; it is over, and judged, when its context is left, by an error or without."""
+    """
+    A call of a target under way; it is over, and judged, when its context is left, by an error or without.
+
+    `hurried`: it has less time than a target may expect, so that being late says nothing about it.
+    """
 
     def __init__(self, standing: Standing, *, probe: bool, clock: Callable[[], float]) -> None:
         self._standing, self._probe, self._clock, self.began = standing, probe, clock, clock()
+        self.hurried = False
 
-    def answered(self) -> None:
-        """The first content is there."""
-        self._standing.answered(self._clock() - self.began)
+    def answered(self, *, streams: bool) -> None:
+        """The first content is there, or, where it does not stream, the whole answer."""
+        self._standing.pace(streams=streams).took(self._clock() - self.began)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._standing.leave(error, probe=self._probe)
+        self._standing.leave(error, probe=self._probe, hurried=self.hurried)
 
 
 class Standings:
     """All targets' standings."""
 
     def __init__(self, *, breakers: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self._breakers, self._clock = breakers, clock
-        self._known: dict[tuple[str, str, str], Standing] = {}
+        self._on, self._clock = breakers, clock
+        self._known: dict[Identity, Standing] = {}
+        self._breakers = WeakValueDictionary[tuple[str, str, str], Breaker]()
+        self._lock = threading.Lock()
 
     def of(self, target: Target) -> Standing:
         """A target's standing, from its first call on."""
-        key = target.provider.name, target.provider.base_url, target.model
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MOST_KNOWN:
-                self._known = {name: one for name, one in self._known.items() if one.under_way or one.state != CLOSED}
-            found = self._known.setdefault(key, Standing(target.max_parallel, breaks=self._breakers, clock=self._clock))
-        return found
+        found = self._known.get(target.identity)
+        return self._new(target.identity) if found is None else found
 
-    def items(self) -> list[tuple[tuple[str, str, str], Standing]]:
-        """By provider, base URL and model."""
-        return list(self._known.items())
+    def items(self) -> list[tuple[Identity, Standing]]:
+        with self._lock:
+            return list(self._known.items())
+
+    def apart(self) -> dict[str, str]:
+        """The targets that are not `closed`, by name: the worst state of all of their keys."""
+        found: dict[tuple[str, str, str], str] = {}
+        for (provider, base_url, model, _), one in self.items():
+            upstream = provider, base_url, model
+            found[upstream] = max(found.get(upstream, CLOSED), one.state, key=STATES.index)
+        named = Counter((provider, model) for provider, _, model in found)
+        return {
+            f"{provider}/{model}" + (f" at {urlsplit(base_url).netloc}" if named[provider, model] > 1 else ""): state
+            for (provider, base_url, model), state in found.items()
+            if state != CLOSED
+        }
+
+    def _new(self, identity: Identity) -> Standing:
+        with self._lock:
+            if len(self._known) >= MOST_KNOWN:
+                self._forget()
+            upstream = identity[:3]
+            breaker = self._breakers.get(upstream) or Breaker(self._clock, on=self._on)
+            self._breakers[upstream] = breaker
+            return self._known.setdefault(identity, Standing(breaker, cools=self._on, clock=self._clock))
+
+    def _forget(self) -> None:
+        """Of those without calls the ones of which nothing is known, and, if they are too few, the oldest."""
+        idle = [known for known, one in self._known.items() if not one.under_way and not one.waiting]
+        healthy = [known for known in idle if self._known[known].state == CLOSED]
+        for known in healthy if len(healthy) > MOST_KNOWN // 2 else idle[: MOST_KNOWN // 2]:
+            del self._known[known]

@@ -4,6 +4,7 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from gateway.policy import (
     LEAST_BUSY,
@@ -22,15 +23,23 @@ MOST_TURNS = 4096
 """Model names whose turn is remembered."""
 
 
+class Asked(NamedTuple):
+    """What of a call an order may depend on: the model's name, what a sticky one sticks to, whether the answer streams."""
+
+    model: str
+    session: str = ""
+    streams: bool = False
+
+
 class Order:
     """The strategies, with what they remember. `chance` is a number from 0 to 1."""
 
     def __init__(self, standings: Standings, chance: Callable[[], float] = random.random) -> None:
         self._standings, self._chance = standings, chance
-        self._turns: dict[tuple[str, str], int] = {}
-        self._strategies: Mapping[str, Callable[[Targets, str], Targets]] = {
+        self._turns: dict[str, int] = {}
+        self._strategies: Mapping[str, Callable[[Targets, Asked], Targets]] = {
             PRIORITY: lambda targets, _: targets,
-            WEIGHTED: self._weighted,
+            WEIGHTED: lambda targets, _: _by(self._draw, targets),
             ROUND_ROBIN: self._round_robin,
             LEAST_BUSY: self._least_busy,
             LOWEST_LATENCY: self._lowest_latency,
@@ -38,46 +47,39 @@ class Order:
             STICKY: _sticky,
         }
 
-    def arranged(self, targets: Targets, strategy: str | None, session: str) -> Targets:
-        """The targets in the order in which to try them; `session`: what a sticky one sticks to."""
+    def arranged(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
+        """The targets in the order in which to try them."""
         if len(targets) < 2:
             return targets
         name = strategy or usual(targets)
+        ordered = self._strategies[name](targets, asked)
         if name == ROUND_ROBIN:
-            self._next_turn(targets)
-        return self._strategies[name](targets, session)
+            self._next_turn(asked.model)
+        return ordered
 
-    def foretold(self, targets: Targets, strategy: str | None, session: str) -> Targets:
+    def foretold(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
         """What `arranged` would say, as far as that is not chance, without taking a turn."""
-        return self._strategies[strategy or usual(targets)](targets, session)
-
-    def _weighted(self, targets: Targets, _session: str) -> Targets:
-        return _by(lambda target: -self._draw(target), targets)
+        return self._strategies[strategy or usual(targets)](targets, asked)
 
     def _draw(self, target: Target) -> float:
-        """Of all draws the largest is a target's with a chance in proportion to its weight (1 where none is given)."""
+        """Of all draws the least is a target's with a chance in proportion to its weight (1 where none is given)."""
         weight = 1.0 if target.weight is None else target.weight
-        return self._chance() ** (1 / weight) if weight > 0 else 0.0
+        return -math.log(1 - self._chance()) / weight if weight > 0 else math.inf
 
-    def _next_turn(self, targets: Targets) -> None:
+    def _next_turn(self, model: str) -> None:
         if len(self._turns) >= MOST_TURNS:
             self._turns.clear()
-        self._turns[_first(targets)] = (self._turns.get(_first(targets), -1) + 1) % len(targets)
+        self._turns[model] = self._turns.get(model, 0) + 1
 
-    def _round_robin(self, targets: Targets, _session: str) -> Targets:
-        turn = self._turns.get(_first(targets), 0)
+    def _round_robin(self, targets: Targets, asked: Asked) -> Targets:
+        turn = self._turns.get(asked.model, 0) % len(targets)
         return targets[turn:] + targets[:turn]
 
-    def _least_busy(self, targets: Targets, _session: str) -> Targets:
+    def _least_busy(self, targets: Targets, _: Asked) -> Targets:
         return _by(lambda target: (self._standings.of(target).under_way, self._chance()), targets)
 
-    def _lowest_latency(self, targets: Targets, _session: str) -> Targets:
-        return _by(lambda target: self._standings.of(target).latency, targets)
-
-
-def _first(targets: Targets) -> tuple[str, str]:
-    """What tells the model names apart whose turns are counted."""
-    return targets[0].provider.name, targets[0].model
+    def _lowest_latency(self, targets: Targets, asked: Asked) -> Targets:
+        return _by(lambda target: self._standings.of(target).pace(streams=asked.streams).average, targets)
 
 
 def usual(targets: Targets) -> str:
@@ -96,13 +98,13 @@ def _cost(target: Target) -> float:
     return math.inf if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def _sticky(targets: Targets, session: str) -> Targets:
+def _sticky(targets: Targets, asked: Asked) -> Targets:
     """The same order for the same session, and, when a target is added or gone, for most of the others (rendezvous)."""
-    if not session:
+    if not asked.session:
         return targets
-    return tuple(sorted(targets, key=lambda target: _score(target, session)))
+    return tuple(sorted(targets, key=lambda target: _score(target, asked.session)))
 
 
 def _score(target: Target, session: str) -> bytes:
-    name = f"{target.provider.name}\0{target.provider.base_url}\0{target.model}\0{session}"
+    name = "\0".join([*map(str, target.identity), session])
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()

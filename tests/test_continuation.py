@@ -10,6 +10,7 @@ from tests.fakes import RESET, USAGE, Room, call, chunk, sse, target
 
 FAILED = UpstreamFailed("cut", upstream_status="cut")
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+LONG = "".join(f"This is sentence number {n} of a long answer. " for n in range(40)).strip()
 SONNET = target("anthropic", "claude-sonnet-4-5")
 
 
@@ -125,6 +126,15 @@ def test_how_a_target_goes_on(one, by):
         ("The quick brown", "quick brown fox", False, 0),
         ("Hello \n", " \nworld", False, 2),
         ("Hello", " world", False, 0),
+        ("Bonjour, je suis", "Bonjour, je suis un assistant.", False, 16),
+        ("The", "Then", False, 0),
+        (LONG, LONG + " the end.", True, len(LONG)),
+        (LONG, LONG + " the end.", False, len(LONG)),
+        (LONG, LONG[-900:] + " the end.", True, 900),
+        ("The answ", "answer is 42.", True, 4),
+        ("It is a", "apple", True, 0),
+        ("The answer", "answer", True, 0),
+        ("The answ", " answer", True, 0),
     ],
 )
 def test_what_is_said_again_is_cut(before, begin, told_to, cut):
@@ -139,6 +149,37 @@ def test_a_repetition_that_comes_in_pieces_is_waited_for():
     heard.hear(chunk("The quick brown"))
     told = joined(map(chunk, ("quick", " bro", "wn", " fox")), heard, told_to=True)
     assert text(told) == " fox"
+
+
+@pytest.mark.parametrize("told_to", [True, False])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_whole_answer_said_again_in_pieces_is_cut(told_to, size):
+    heard = Heard(CHAT)
+    heard.hear(chunk(LONG))
+    again = LONG + " the end."
+    pieces = [again[at : at + size] for at in range(0, len(again), size)]
+    assert text(joined(map(chunk, pieces), heard, told_to=told_to)) == " the end."
+
+
+def test_a_broken_word_said_again_in_pieces_is_cut():
+    heard = Heard(CHAT)
+    heard.hear(chunk("The answ"))
+    assert text(joined(map(chunk, ("an", "sw", "er is", " 42.")), heard, told_to=True)) == "er is 42."
+
+
+def test_what_was_said_counts_against_the_tokens_that_the_answer_may_have():
+    asked = carried_on({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
+    assert (asked["max_tokens"], asked["max_completion_tokens"]) == (80, 1)
+
+
+def test_usage_without_numbers_does_not_end_it():
+    heard = Heard(CHAT)
+    heard.hear(chunk("Hel"))
+    assert heard.goes_on(FAILED)
+    usage = {"prompt_tokens": None, "completion_tokens": 3, "total_tokens": "x"}
+    (told,) = joined([{**USAGE, "usage": usage}], heard, told_to=True)
+    assert told["usage"]["completion_tokens"] == 3 + heard.used["completion_tokens"]
+    assert told["usage"]["prompt_tokens"] == heard.used["prompt_tokens"]
 
 
 def test_what_is_left_of_a_short_continuation_comes_with_its_end():

@@ -13,10 +13,11 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
+    upstream_fault,
 )
-from gateway.plan import MOST_DELAY, QUEUE, Plan, retry_after, special
+from gateway.plan import FIRST_DELAY, MOST_DELAY, MOST_TOLD, QUEUE, Plan, retry_after, special
 from gateway.providers import VENDORS, Provider, Target
-from gateway.standing import Standings
+from gateway.standing import RESERVE, Standings
 from tests.test_standing import Clock, broken
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
@@ -183,6 +184,95 @@ def test_which_refusals_have_fallbacks_of_their_own(kind, message):
     assert special(UpstreamFailed(message, upstream_status=500)) is None
 
 
+def test_a_target_is_no_fallback_of_itself():
+    plan = planned(ONE, attempts=1, more=lambda kind: (ONE, OTHER, OTHER) if kind == "fallbacks" else ())
+    plan.failed(FAILED)
+    assert plan.target is OTHER
+    with pytest.raises(UpstreamFailed):
+        plan.failed(FAILED)
+
+
+def test_where_no_target_can_take_it_the_fallbacks_are_asked_or_it_is_refused():
+    refusal = Untranslatable("No target of this model has vision.", param="messages")
+    with begun(planned(refusal=refusal, more=lambda _: (OTHER,))) as attempt:
+        assert attempt
+    with pytest.raises(Untranslatable):
+        planned(refusal=refusal).next()
+
+
+def test_a_busy_upstream_that_names_no_time_is_asked_again_after_a_wait_of_our_own():
+    delays = {planned(ONE, attempts=5).failed(upstream_fault(503, "busy")) for _ in range(20)}
+    assert len(delays) == 20
+    assert max(delays) <= FIRST_DELAY
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+def test_what_an_upstream_asks_to_wait_is_waited_for_or_another_is_asked(status):
+    assert planned(ONE).failed(upstream_fault(status, "no", retry_after=2)) == 2
+    plan = planned(ONE, OTHER)
+    assert plan.failed(upstream_fault(status, "no", retry_after=60)) == 0
+    assert plan.target is OTHER
+
+
+def test_of_limits_the_one_that_is_over_now_is_told():
+    plan = planned(ONE, TWO, attempts=1)
+    plan.failed(UpstreamLimited("busy", retry_after=30))
+    with pytest.raises(UpstreamLimited) as raised:
+        plan.failed(UpstreamLimited("busy", retry_after=0))
+    assert raised.value.retry_after == 0
+
+
+def test_what_is_not_paid_for_is_not_tried_again():
+    plan = planned(ONE, OTHER)
+    plan.failed(upstream_fault(429, "You exceeded your current quota.", type="insufficient_quota"))
+    assert plan.target is OTHER
+
+
+class TestAnswersThatBroke:
+    def test_the_next_target_goes_on_and_the_same_one_only_after_it(self):
+        plan = planned(ONE, OTHER, attempts=2)
+        turns = []
+        for _ in range(3):
+            turns.append(plan.target)
+            plan.failed(FAILED, elsewhere=True)
+        assert [*turns, plan.target] == [ONE, OTHER, ONE, OTHER]
+        with pytest.raises(UpstreamFailed):
+            plan.failed(FAILED, elsewhere=True)
+
+    def test_alone_it_goes_on_itself(self):
+        plan = planned(ONE, attempts=2)
+        plan.failed(FAILED, elsewhere=True)
+        assert plan.target is ONE
+
+    def test_the_fallbacks_go_on_before_it(self):
+        plan = planned(ONE, attempts=2, more=lambda kind: (OTHER,) if kind == "fallbacks" else ())
+        plan.failed(FAILED, elsewhere=True)
+        assert plan.target is OTHER
+
+    def test_if_nobody_goes_on_the_break_is_told(self):
+        plan = planned(ONE, OTHER, attempts=1)
+        plan.failed(FAILED, elsewhere=True)
+        with pytest.raises(UpstreamFailed) as raised:
+            plan.failed(UpstreamRejected("no", upstream_status=400))
+        assert raised.value is FAILED
+
+
+def test_a_retry_that_a_client_did_not_wait_for_is_given_back():
+    standings = Standings()
+    for _ in range(50):
+        plan = planned(ONE, standings=standings)
+        with pytest.raises(UpstreamFailed), begun(plan):
+            raise FAILED
+        if standings.of(ONE).state != "closed":
+            break
+        assert plan.failed(FAILED) > 0
+        plan.leave()
+    left = 0
+    while standings.of(ONE).may_retry():
+        left += 1
+    assert left == RESERVE
+
+
 class TestFullTargets:
     FULL = Target(OPENAI, "full", max_parallel=1)
 
@@ -192,6 +282,38 @@ class TestFullTargets:
         plan = planned(self.FULL, OTHER, standings=standings)
         with begun(plan):
             assert plan.target is OTHER
+
+    def test_so_are_the_fallbacks(self):
+        standings = Standings()
+        standings.of(self.FULL).enter()
+        plan = planned(self.FULL, standings=standings, more=lambda kind: (OTHER,) if kind == "fallbacks" else ())
+        with begun(plan):
+            assert plan.target is OTHER
+
+    def test_a_call_waits_for_whichever_is_free_first(self):
+        standings, also_full = Standings(), Target(OPENAI, "also full", max_parallel=1)
+        standings.of(self.FULL).enter()
+        second = standings.of(also_full).enter()
+        plan = planned(self.FULL, also_full, standings=standings)
+        assert plan.next() > 0
+        with second:
+            pass
+        with begun(plan):
+            assert plan.target is also_full
+        assert standings.of(self.FULL).waiting == 0
+
+    def test_nobody_waits_for_one_that_broke_meanwhile(self):
+        standings = Standings()
+        first = standings.of(self.FULL).enter()
+        plan = planned(self.FULL, standings=standings)
+        plan.next()
+        with first:
+            pass
+        broken(standings.of(self.FULL))
+        with pytest.raises(NoHealthyUpstream):
+            plan.next()
+        plan.leave()
+        assert standings.of(self.FULL).waiting == 0
 
     def test_a_call_waits_for_the_only_one(self):
         standings = Standings()
@@ -240,6 +362,13 @@ class TestHedging:
         plan.won(target, attempt)
         assert (plan.target, plan.attempt) == (LARGE, attempt)
 
+    def test_who_was_cancelled_may_have_another_turn(self):
+        plan = planned(ONE, OTHER, attempts=1)
+        begun(plan)
+        plan.won(*plan.hedge(), cancelled=(ONE,))
+        plan.failed(FAILED, elsewhere=True)
+        assert plan.target is ONE
+
     def test_where_there_is_none_the_first_runs_alone(self):
         plan = planned(ONE)
         begun(plan)
@@ -252,4 +381,5 @@ def test_a_retry_after_may_be_seconds_milliseconds_or_a_date():
     assert retry_after({"retry-after-ms": "1500", "retry-after": "7"}) == 1.5
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({"retry-after": "9" * 30}) == MOST_TOLD
     assert retry_after({}) is None

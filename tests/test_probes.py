@@ -41,8 +41,9 @@ def test_nothing_found_or_nonsense_found_changes_nothing(tmp_path):
     here = standings.of(Target(HERE, "m"))
     broken(here)
     probes(tmp_path, standings).apply(time.monotonic())
-    (tmp_path / "probes.json").write_text("{")
-    probes(tmp_path, standings).apply(time.monotonic())
+    nonsense = probes(tmp_path, standings)
+    nonsense.found_file.write_text("{")
+    nonsense.apply(time.monotonic())
     assert here.state == "open"
 
 
@@ -51,9 +52,32 @@ def test_one_process_is_the_prober_until_it_ends(tmp_path):
     assert ours.leads()
     assert ours.leads()
     script = (
-        "import sys, pathlib; from gateway.probes import Probes; from gateway.standing import Standings;"
-        "sys.exit(Probes(pathlib.Path(sys.argv[1]), 60, [], Standings(), bool).leads())"
+        "import sys, pathlib; from tests.test_probes import probes; from gateway.standing import Standings;"
+        "sys.exit(probes(pathlib.Path(sys.argv[1]), Standings()).leads())"
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 0
     ours.end()
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 1
+
+
+def test_gateways_with_other_providers_have_a_prober_of_their_own(tmp_path):
+    ours = probes(tmp_path, Standings())
+    theirs = Probes(tmp_path, 60, [HERE], Standings(), bool)
+    assert ours.leads()
+    assert theirs.leads()
+    ours.end()
+    theirs.end()
+
+
+def test_what_fails_while_it_is_asked_is_news(tmp_path):
+    standings = Standings()
+    here = standings.of(Target(HERE, "m"))
+
+    def well(provider):
+        broken(here)
+        return True
+
+    asked = Probes(tmp_path, 60, [HERE], standings, well)
+    asked.ask()
+    asked.apply(time.monotonic())
+    assert here.state == "open"

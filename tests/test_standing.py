@@ -4,27 +4,29 @@ import threading
 
 import pytest
 
+from gateway.breaker import LEAST_FAILURES, MOST_REST, REST, WINDOW, Breaker
 from gateway.errors import (
+    CALL_TIMEOUT,
+    OUR_LIMIT,
     ClientGone,
     UpstreamCredentials,
     UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
+    UpstreamTimeout,
 )
 from gateway.providers import VENDORS, Provider, Target
 from gateway.standing import (
     FULL,
-    LEAST_FAILURES,
     LIMITED,
     MOST_KNOWN,
-    MOST_REST,
     OPEN,
     REFUSED,
-    REST,
+    REFUSED_REST,
     STALE,
-    WINDOW,
     Attempt,
     Out,
+    Pace,
     Standing,
     Standings,
 )
@@ -47,7 +49,7 @@ def clock():
 
 @pytest.fixture
 def standing(clock):
-    return Standing(None, breaks=True, clock=clock)
+    return Standing(Breaker(clock, on=True), clock=clock)
 
 
 def ask(standing, error=None):
@@ -172,7 +174,7 @@ def test_a_refused_credential_cools_it_down(standing):
 
 
 def test_switched_off_it_never_opens_nor_cools(clock):
-    standing = Standing(None, breaks=False, clock=clock)
+    standing = Standing(Breaker(clock, on=False), cools=False, clock=clock)
     for _ in range(50):
         ask(standing, FAILED)
         ask(standing, UpstreamLimited("busy", retry_after=20))
@@ -181,31 +183,94 @@ def test_switched_off_it_never_opens_nor_cools(clock):
 
 def test_a_probe_from_outside_closes_it_unless_traffic_knows_better(standing, clock):
     broken(standing)
-    assert not standing.recovered(clock.now - 1)
+    assert not standing.breaker.recovered(clock.now - 1)
     assert standing.state == "open"
-    assert standing.recovered(clock.now + 1)
+    assert standing.breaker.recovered(clock.now + 1)
     assert standing.state == "closed"
-    assert not standing.recovered(clock.now + 2)
+    assert not standing.breaker.recovered(clock.now + 2)
 
 
-def test_it_takes_so_many_calls_at_once():
-    standing = Standing(2, breaks=True)
-    first, second = standing.enter(), standing.enter()
-    assert standing.enter().reason == FULL
+def test_it_takes_so_many_calls_at_once_whoever_asked_first(standing):
+    first, second = standing.enter(), standing.enter(2)
+    assert standing.enter(2).reason == FULL
     with first:
         pass
-    assert isinstance(standing.enter(), Attempt)
+    assert isinstance(standing.enter(2), Attempt)
     with second:
         pass
 
 
-def test_latency_is_weighted_to_the_recent_and_forgotten(standing, clock):
-    assert standing.latency == 0
-    standing.answered(1.0)
-    standing.answered(2.0)
-    assert 1.0 < standing.latency < 2.0
+def test_pace_is_weighted_to_the_recent_and_forgotten(clock):
+    pace = Pace(clock)
+    assert pace.average == 0
+    pace.took(1.0)
+    pace.took(2.0)
+    assert 1.0 < pace.average < 2.0
     clock.now += STALE
-    assert standing.latency == 0
+    assert pace.average == 0
+
+
+def test_plain_answers_are_not_compared_with_the_first_content_of_streams(standing, clock):
+    for streams, seconds in ((True, 0.1), (False, 5.0)):
+        with standing.enter() as attempt:
+            clock.now += seconds
+            attempt.answered(streams=streams)
+    assert standing.pace(streams=True).average == pytest.approx(0.1)
+    assert standing.pace(streams=False).average == pytest.approx(5.0)
+
+
+def test_a_call_that_had_hardly_any_time_says_nothing_about_the_target(standing):
+    for _ in range(2 * LEAST_FAILURES):
+        attempt = standing.enter()
+        attempt.hurried = True
+        with pytest.raises(UpstreamTimeout), attempt:
+            raise UpstreamTimeout("late", upstream_status=CALL_TIMEOUT)
+    assert standing.state == "closed"
+    for _ in range(LEAST_FAILURES):
+        ask(standing, UpstreamTimeout("late", upstream_status=CALL_TIMEOUT))
+    assert standing.state == "open"
+
+
+def test_a_limit_of_ours_does_not_close_a_breaker(standing, clock):
+    broken(standing)
+    clock.now += REST
+    ask(standing, UpstreamLimited("full", upstream_status=OUR_LIMIT, retry_after=5))
+    assert standing.breaker.broken
+
+
+def test_a_target_that_is_not_paid_for_rests(standing):
+    ask(standing, UpstreamLimited("You exceeded your quota.", type="insufficient_quota"))
+    assert standing.enter()[:2] == (LIMITED, REFUSED_REST)
+
+
+def test_a_retry_that_never_began_is_given_back(standing):
+    while standing.may_retry():
+        pass
+    standing.not_retried()
+    assert standing.may_retry()
+    assert not standing.may_retry()
+
+
+def of_key(key, url="https://a.example", model="m"):
+    return Target(Provider(VENDORS["openai"], url, key), model)
+
+
+def test_two_keys_have_one_breaker_and_cool_down_apart(clock):
+    standings = Standings(clock=clock)
+    one, two = standings.of(of_key("one")), standings.of(of_key("two"))
+    ask(one, UpstreamLimited("busy", retry_after=20))
+    assert (one.state, two.state) == ("cooling", "closed")
+    broken(two)
+    assert (one.state, two.state) == ("open", "open")
+
+
+def test_what_stands_apart_is_told_by_name_and_where_that_is_not_enough_by_host(clock):
+    standings = Standings(clock=clock)
+    ask(standings.of(of_key("one")), UpstreamLimited("busy", retry_after=20))
+    standings.of(of_key("two"))
+    assert standings.apart() == {"openai/m": "cooling"}
+    broken(standings.of(of_key("one", "https://b.example:8443/v1")))
+    assert standings.apart() == {"openai/m at a.example": "cooling", "openai/m at b.example:8443": "open"}
 
 
 def test_one_standing_for_each_target():
@@ -224,3 +289,31 @@ def test_names_that_clients_make_up_are_not_kept_for_ever():
         standings.of(Target(provider, f"m{n}"))
     assert len(standings.items()) <= MOST_KNOWN + 1
     assert standings.of(Target(provider, "busy")) is busy
+
+
+def test_nor_are_those_that_fail(clock):
+    standings = Standings(clock=clock)
+    waited_for = standings.of(of_key("key", model="waited-for"))
+    waited_for.queue(1)
+    for n in range(MOST_KNOWN + 100):
+        broken(standings.of(of_key("key", model=f"m{n}")))
+    assert len(standings.items()) <= MOST_KNOWN
+    assert standings.of(of_key("key", model="waited-for")) is waited_for
+
+
+def test_threads_may_ask_for_new_names_at_once():
+    standings, faults = Standings(), []
+
+    def ask_many(thread):
+        try:
+            for n in range(MOST_KNOWN):
+                standings.of(of_key("key", model=f"{thread}-{n}"))
+        except RuntimeError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=ask_many, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults

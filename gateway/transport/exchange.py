@@ -118,15 +118,20 @@ class HttpExchange:
         """Whether the response is complete, with what is there already: often its very end alone is unread."""
         if self._response.status and not self._response.complete:
             self._response.feed(connection.read(AT_ONCE, 0) or b"")
-        return self._response.complete and self._response.persistent
+        return self._response.complete and self._response.persistent and not self._unsent
 
     def _advance(self) -> bool:
         """Connect, send, or hear on; False when `wake` passed without news."""
         if self._opening is not None:
             return self._connected(self._opening)
-        if self._unsent:
-            return self._watch.ready(self._wire().sock, READ | WRITE) and self._flush()
-        return self._answered()
+        if not self._unsent:
+            return self._answered(self._watch.wake)
+        came = self._watch.ready(self._wire().sock, READ | WRITE)
+        if came & WRITE:
+            self._flush()
+        elif came:  # it answers before it has read everything, or TLS has something to say
+            self._answered(0)
+        return bool(came)
 
     def _open(self) -> None:
         """Begin to connect."""
@@ -137,7 +142,7 @@ class HttpExchange:
         """Go a step further in connecting; the last one sends the message."""
         try:
             wait = self._waited_for or next(opening)
-            came = self._watch.ready(wait.sock, wait.events, wait.by)
+            came = bool(self._watch.ready(wait.sock, wait.events, wait.by))
             self._waited_for = wait if not came and time.monotonic() < wait.by else opening.send(came)
         except StopIteration as opened:
             self._opening = None
@@ -150,22 +155,21 @@ class HttpExchange:
         self._connection, self._unsent = connection, memoryview(self._message)
         self._flush()
 
-    def _flush(self) -> bool:
+    def _flush(self) -> None:
         """Send on. An upstream that breaks off here may have answered before it had read everything."""
         try:
             self._unsent = self._unsent[self._wire().send(self._unsent) :]
         except (BrokenPipeError, ConnectionResetError):
             self._unsent = self._unsent[:0]
-        return True
 
-    def _answered(self) -> bool:
-        """Whether more of the head is there; False when `wake` passed.
+    def _answered(self, patience: float) -> bool:
+        """Whether more of the head is there; False when `patience` (`time.monotonic()`) passed.
 
         A kept connection may have been closed by the upstream just when it was used: then nothing was answered, and
         the message goes out once more on a new one.
         """
         try:
-            body = self._read(self._watch.wake)
+            body = self._read(patience)
         except (ConnectionError, Unanswered):
             if not self._reused or self._response.begun:
                 raise

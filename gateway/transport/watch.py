@@ -10,7 +10,7 @@ from typing import Protocol
 import requests
 
 from gateway.drain import DRAIN
-from gateway.errors import ClientGone, ShuttingDown
+from gateway.errors import CALL_TIMEOUT, ClientGone, ShuttingDown
 
 READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 ESTABLISHED = 1
@@ -21,7 +21,7 @@ SLICE = 1.0
 """Seconds of a wait after which the process may have been told to end."""
 
 
-TOTAL, TARGET, FIRST_CONTENT, SILENCE = "timeout", "target-timeout", "first-content-timeout", "silence-timeout"
+TOTAL, TARGET, FIRST_CONTENT, SILENCE = CALL_TIMEOUT, "target-timeout", "first-content-timeout", "silence-timeout"
 SAID = {
     TOTAL: "the time for the whole request is over",
     TARGET: "the time that a call of this target has is over",
@@ -100,10 +100,10 @@ class Watch:
         until = min(until, self._bound())
         if now >= DRAIN.ends_at:
             check_drain(now)
-        if self.client is not None and now - self.looked > GLANCE:
+        if self.client is not None and now - self.looked >= GLANCE:
             self.looked = now
             self._glance(self.client)
-        glance = min(GLANCE, self.patrol, max(0.0, until - now))
+        glance = max(0.0, min(self.looked + GLANCE, now + self.patrol, until) - now)
         data = upstream.read(most, glance)
         while data is None and self._ready(upstream.sock, READ, until):
             data = upstream.read(most, 0)
@@ -113,20 +113,20 @@ class Watch:
     def _bound(self) -> float:
         return self.deadline if self.silence == math.inf else min(self.deadline, self.heard + self.silence)
 
-    def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> bool:
-        """Wait for poll's `events`; False when `wake` or `until` passed without any. Raises as `receive` does."""
+    def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> int:
+        """Wait for poll's `events`, and which came; none when `wake` or `until` passed. Raises as `receive` does."""
         return self._ready(upstream, events, min(until, self.wake, self.deadline))
 
-    def _ready(self, upstream: socket.socket, events: int, until: float) -> bool:
+    def _ready(self, upstream: socket.socket, events: int, until: float) -> int:
         while (left := until - (now := time.monotonic())) > 0:
             check_drain(now)
             if self.cancelled:
                 raise ClientGone("another answer was first")
-            if self._poll(upstream, events, min(left, self.patrol)):
-                return True
+            if came := self._poll(upstream, events, min(left, self.patrol)):
+                return came
         if until == self._bound():
             raise Late(self.late if until == self.deadline else SILENCE)
-        return False
+        return 0
 
     def rest(self, seconds: float) -> None:
         """Wait for nothing but the time to pass. Raises ClientGone."""
@@ -135,8 +135,8 @@ class Watch:
             check_drain(now)
             self._poll(None, 0, min(left, SLICE))
 
-    def _poll(self, upstream: socket.socket | None, events: int, left: float) -> bool:
-        """Whether the upstream was ready first, before the client stirred or the time was up."""
+    def _poll(self, upstream: socket.socket | None, events: int, left: float) -> int:
+        """For what the upstream was ready first, if it was, before the client stirred or the time was up."""
         poller = select.poll()
         if upstream is not None:
             poller.register(upstream, events)
@@ -145,10 +145,11 @@ class Watch:
             left = min(left, GLANCE)
         elif client is not None:
             poller.register(client, READ)
-        fds = {fd for fd, _ in poller.poll(left * 1000)}
-        if client is not None and (self.pipelined or client.fileno() in fds):
+        came = dict(poller.poll(left * 1000))
+        if client is not None and (self.pipelined or client.fileno() in came):
             self._look(client)
-        return upstream is not None and upstream.fileno() in fds
+        self.looked = time.monotonic()
+        return 0 if upstream is None else came.get(upstream.fileno(), 0)
 
     def _glance(self, client: socket.socket) -> None:
         """Raise ClientGone if the client left, as cheaply as that can be seen."""

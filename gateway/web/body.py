@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.sansio.utils import get_content_length
 
-from gateway.errors import InvalidRequest
+from gateway.errors import ClientGone, InvalidRequest
 from gateway.jsontext import dumps, loads
 
 Environ = dict[str, Any]
@@ -126,6 +126,8 @@ def _read(environ: Environ, most: int, deadline: float) -> bytes:
                 pieces.append(piece)
     except Exception as error:
         # Whatever the server raises here, under names of its own, says that the client's body is not to be had.
+        if isinstance(error, ConnectionError):
+            raise ClientGone("the client reset its connection") from error
         raise _unread(deadline) from error
     if max(size, length or 0) > most:
         raise InvalidRequest(f"The body is larger than {most} bytes.", status=413, code="request_too_large")

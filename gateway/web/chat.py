@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 
 from gateway import completions
-from gateway.call import Call
+from gateway.call import CALL, Call
 from gateway.errors import Overloaded
 from gateway.web import schemas
 from gateway.web.auth import require_api_key
@@ -47,8 +47,8 @@ def create_embeddings() -> Response:
 
 
 def called(own: Rooms, chat: dict[str, Any]) -> Call:
-    """The call that a validated request makes, as `g.call` for the log."""
-    call = g.call = routed(own, chat)
+    """The call that a validated request makes, as `g.call` for the log, and in the environ for who sends the answer."""
+    call = g.call = request.environ[CALL] = routed(own, chat)
     own.probes.begin()
     if not own.calls.take():
         raise Overloaded("The gateway is at its limit of calls under way. Try again in a moment.")

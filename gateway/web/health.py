@@ -5,7 +5,6 @@ import time
 from flask import Blueprint, Response
 
 from gateway import VERSION
-from gateway.standing import CLOSED
 from gateway.web.respond import as_json
 from gateway.web.rooms import rooms
 
@@ -25,10 +24,10 @@ def ready() -> Response:
     of clients this process holds, and how many of upstreams are under way.
     """
     own = rooms()
-    names = list(own.settings.providers)
+    listed = (target.provider.name for targets in own.directory.models.values() for target in targets)
+    names = list(dict.fromkeys([*own.directory.providers, *listed]))
     if not names:
         return as_json({"status": "unavailable"}, 503)
-    known = own.router.standings.items()
-    apart = {f"{provider}/{model}": one.state for (provider, _, model), one in known if one.state != CLOSED}
-    calls = {"held": own.calls.taken, "under_way": sum(one.under_way for _, one in known)}
-    return as_json({"status": "ok", "providers": names, "breakers": apart, "calls": calls})
+    standings = own.router.standings
+    calls = {"held": own.calls.taken, "under_way": sum(one.under_way for _, one in standings.items())}
+    return as_json({"status": "ok", "providers": names, "breakers": standings.apart(), "calls": calls})

@@ -19,6 +19,7 @@ FIELD = re.compile(r"[a-z_]+(\[\d+\])?")
 MIRRORED = (UpstreamRejected, UpstreamLimited)
 """Errors whose code is the upstream's word."""
 MODEL_SHOWN = 200
+COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 def configure(settings: Settings) -> None:
@@ -91,8 +92,7 @@ def of_call(call: Call, began: float) -> dict[str, Any]:
         or None,
         "stream": bool(call.chat.get("stream")),
         "outcome": call.outcome,
-        "prompt_tokens": used.get("prompt_tokens"),
-        "completion_tokens": used.get("completion_tokens"),
+        **{name: used[name] for name in COUNTS if isinstance(used.get(name), int)},
         "first_content_seconds": round(call.first_content - began, 6) if call.first_content else None,
     }
     if call.outcome == "abandoned":

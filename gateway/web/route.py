@@ -3,13 +3,14 @@
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
 from gateway.call import Call
-from gateway.errors import InvalidRequest, Untranslatable
-from gateway.fitness import capable, needs, unfit
+from gateway.errors import InvalidRequest, ModelNotFound, Untranslatable
+from gateway.fitness import needs, unfit
 from gateway.policy import KINDS
 from gateway.providers import Target
 from gateway.strategies import usual
@@ -39,8 +40,12 @@ def routed(own: Rooms, said: dict[str, Any]) -> Call:
     chat = {name: value for name, value in said.items() if name != "models"} if "models" in said else said
     route = own.directory.route(chat["model"])
     policy = replace(route.policy, fallbacks=(*others, *route.policy.fallbacks)) if others else route.policy
-    for name in others:
-        own.directory.targets(name)
+    for index, name in enumerate(others):
+        try:
+            own.directory.targets(name)
+        except ModelNotFound as error:
+            error.param = f"models[{index}]"
+            raise
     strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in SWITCHED_ON
     return Call(
         id=g.request_id,
@@ -49,7 +54,7 @@ def routed(own: Rooms, said: dict[str, Any]) -> Call:
         created=int(time.time()),
         policy=policy,
         session=environ.get("HTTP_X_GATEWAY_SESSION") or chat.get("user") or "",
-        more=lambda kind: capable(own.directory.others(policy, kind), chat),
+        more=partial(own.directory.others, policy),
         watch=Watch(environ.get("gunicorn.socket")),
         strict=strict or own.settings.strict,
         deadline=deadline(environ.get("HTTP_X_GATEWAY_TIMEOUT")),
@@ -80,41 +85,38 @@ def explain_route() -> Response:
 
 def explained(own: Rooms, call: Call) -> dict[str, Any]:
     """The route of a call, as it stands now."""
-    wanted, standings = needs(call.chat), own.router.standings
-    out = {target: unfit(target, wanted) for target in call.targets}
+    wanted = needs(call.chat)
     try:
         ahead = own.router.foretold(call)
     except Untranslatable:
         ahead = ()  # none can take it, for the reasons below
-    shut = {target: standings.of(target).out() for target in ahead}
+    shut = {target: own.router.standings.of(target).out(target.max_parallel) for target in ahead}
+    others = {target: kind for kind in KINDS for route in call.more(kind).values() for target in route.targets}
+    unable = {target: unfit(target, wanted) for target in (*call.targets, *others) if target not in ahead}
     return {
         "object": "route",
         "model": call.chat["model"],
         "strategy": call.policy.strategy or usual(call.targets),
         "targets": [shown(own, target) for target in ahead if shut[target] is None],
         "out": [
-            *({**shown(own, target), "reason": out[target]} for target in call.targets if target not in ahead),
+            *({**shown(own, target), "reason": reason} for target, reason in unable.items() if reason is not None),
             *(
                 {**shown(own, target), "reason": why.reason, "seconds": round(why.seconds, 3)}
                 for target, why in shut.items()
                 if why is not None
             ),
         ],
-        **{kind: [name_of(target) for target in call.more(kind)] for kind in KINDS},
+        **{kind: [target.name for target in own.router.others_foretold(call, kind)] for kind in KINDS},
     }
 
 
 def shown(own: Rooms, target: Target) -> dict[str, Any]:
     standing = own.router.standings.of(target)
-    latency = round(standing.latency, 3) or None
+    latency = round(standing.first_content.average, 3) or None
     return {
-        "target": name_of(target),
+        "target": target.name,
         "state": standing.state,
         "under_way": standing.under_way,
         "first_content_seconds": latency,
         "weight": target.weight,
     }
-
-
-def name_of(target: Target) -> str:
-    return f"{target.provider.name}/{target.model}"

@@ -2,16 +2,20 @@
 
 import json
 import secrets
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
 import pytest
 import requests
 
+from tests import servers
 from tests.conftest import KEY, OTHER_KEY, UPSTREAM_KEY
 from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, completion, plain, streamed, text
 from tests.integration.wire import chat, get, post
+from tests.servers import Server, eventually
 
 
 def logged(gateway, body, **headers):
@@ -143,3 +147,24 @@ def test_no_prompt_key_or_word_of_an_upstream_is_ever_written(gateway, upstream)
         assert key not in written
     assert "Bearer" not in written
     assert "Traceback" not in written
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_log_that_nobody_takes_costs_no_slot(tmp_path, worker_class, streams):
+    port = servers.free_port()
+    told = {"HOST": "127.0.0.1", "PORT": str(port), "GATEWAY_WORKER_CLASS": worker_class, "GATEWAY_ECHO_PACE": "0"}
+    few = {"GATEWAY_CONNECTIONS": "100", "GATEWAY_THREADS": "6"}
+    process = servers.gunicorn(tmp_path, {**told, **few}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    server = Server(port, process, tmp_path)
+    with servers.ended(process):
+        assert eventually(lambda: reachable(server), 30)
+        process.stdout.close()
+        for _ in range(12):
+            answer = post(server, chat(stream=streams))
+            assert answer.status_code == 200
+        assert eventually(lambda: get(server, "/health/ready").json()["calls"]["held"] == 0)
+
+
+def reachable(server):
+    with suppress(requests.ConnectionError):
+        return get(server, "/health/live").ok

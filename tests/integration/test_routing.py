@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.standing import LEAST_FAILURES
+from gateway.breaker import LEAST_FAILURES
 from tests import servers
 from tests.conftest import KEY, at
 from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, completion, message, plain, streamed, text

@@ -347,3 +347,32 @@ def test_a_connection_is_dropped_by_close_even_if_a_line_end_is_late(upstream, t
     list(exchange.head())
     exchange.close()
     assert gone.wait(5)
+
+
+def test_an_answer_to_a_body_that_the_upstream_will_not_read_is_heard_without_a_spin(upstream, transport):
+    """It keeps the connection open, reads no more, and the gateway's own buffers are full."""
+    done = threading.Event()
+
+    def script(connection, _number):
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig")
+        done.wait(30)
+
+    server = upstream(script)
+    exchange = transport.open(server.url, {}, b"x" * (32 << 20), Watch(deadline=time.monotonic() + 10))
+    with closing(exchange):
+        assert list(exchange.head()) == []
+        assert (exchange.status, exchange.body()) == (413, b"big")
+    done.set()
+    with closing(transport.open(server.url, {}, b"{}", Watch(deadline=time.monotonic() + 10))) as again:
+        list(again.head())
+    assert server.connections == 2, "a request that was not sent whole leaves no connection for the next"
+
+
+def test_an_upstream_that_says_nothing_while_it_does_not_read_costs_no_time(transport):
+    listener = socket.create_server(("127.0.0.1", 0))
+    watch = Watch(deadline=time.monotonic() + 1)
+    exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
+    spent = time.thread_time()
+    with closing(listener), closing(exchange), pytest.raises(requests.ReadTimeout):
+        list(exchange.head())
+    assert time.thread_time() - spent < 0.5

@@ -1,0 +1,64 @@
+"""A circuit breaker: after many failures an upstream is left alone for a while, then one call finds out how it is."""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+
+WINDOW, RECENT = 30.0, 200
+"""Seconds, and calls, that a breaker looks back over."""
+LEAST_FAILURES, FAILURE_RATE = 5, 0.5
+REST, MOST_REST = 15.0, 120.0
+"""Seconds that an open breaker waits before it lets one probe through; doubled each time the probe fails."""
+
+
+class Breaker:
+    """One for each provider, base URL and model. `lock` is held by whoever calls what changes it; `on`: it may open."""
+
+    def __init__(self, clock: Callable[[], float], *, on: bool) -> None:
+        self.lock = threading.Lock()
+        self.broken = self.probing = False
+        self._clock, self._on = clock, on
+        self._recent: deque[tuple[float, bool]] = deque(maxlen=RECENT)
+        self._open_until, self._failed_at, self._rest = -math.inf, -math.inf, REST
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody may call now."""
+        return self.broken and (self.probing or self._clock() < self._open_until)
+
+    @property
+    def seconds(self) -> float:
+        """Until somebody may."""
+        return max(0.0, self._open_until - self._clock())
+
+    def worked(self) -> None:
+        if self.broken:
+            self.close()
+        self._recent.append((self._clock(), False))
+
+    def failed(self) -> None:
+        now = self._failed_at = self._clock()
+        self._recent.append((now, True))
+        if not self._on:
+            return
+        if self.broken:
+            self._rest = min(MOST_REST, 2 * self._rest)
+            self._open_until = now + self._rest
+            return
+        recent = [failed for at, failed in self._recent if at > now - WINDOW]
+        if sum(recent) >= max(LEAST_FAILURES, FAILURE_RATE * len(recent)):
+            self.broken, self._open_until = True, now + self._rest
+
+    def recovered(self, well_at: float) -> bool:
+        """Close it, if it is open, and the upstream was found well after it had last failed; whether that is so."""
+        with self.lock:
+            news = self.broken and well_at > self._failed_at
+            if news:
+                self.close()
+        return news
+
+    def close(self) -> None:
+        self.broken = self.probing = False
+        self._rest = REST
+        self._recent.clear()
