@@ -3,11 +3,14 @@
  *
  *     upstream PORT
  *
+ * To a GET: a list of no models.
  * The model's name says what comes back:
  *     bench-plain           a completion of some 400 bytes
  *     bench-stream-N-GAP    N chunks, GAP milliseconds apart; 0: as fast as the reader takes them, one send each
  *     bench-cut-N-GAP       the same, but the connection closes after the N chunks, without an end
  *     bench-status-NNN      an error with that status
+ *     bench-third-...       cut-N-GAP or status-NNN for every third call; for the others the same, whole
+ *     bench-flap-NNN-S      an error with that status for S seconds, then bench-plain for S seconds, and so on
  *
  * A chunk's text is its number and the moment it was sent, "0007 00000123456789012 " (CLOCK_MONOTONIC, nanoseconds), by
  * which the client at the other side of a gateway knows what is missing, and how long each chunk was under way.
@@ -197,19 +200,34 @@ static void answer_plain(Connection *c, const char *status, const char *body)
 /* False: the connection is gone. */
 static int answer(Connection *c, const char *body, size_t length)
 {
+    static long thirds;
     const char *model = memmem(body, length, "bench-", 6);
-    int status, anthropic = !strncmp(c->in, "POST /v1/messages", 17);
-    if (model && sscanf(model, "bench-status-%3d", &status) == 1) {
+    int status, seconds, fails = 1, anthropic = !strncmp(c->in, "POST /v1/messages", 17);
+    struct timespec now;
+    if (!strncmp(c->in, "GET ", 4)) {
+        answer_plain(c, "200 OK", "{\"object\":\"list\",\"data\":[],\"has_more\":false}");
+        return 1;
+    }
+    model = model ? model + 6 : "plain";
+    if (!strncmp(model, "third-", 6))
+        model += 6, fails = ++thirds % 3 == 0;
+    if (sscanf(model, "flap-%3d-%d", &status, &seconds) == 2) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        fails = now.tv_sec / seconds % 2;
+    } else if (sscanf(model, "status-%3d", &status) != 1)
+        status = 0;
+    if (status && fails) {
         char line[32];
         snprintf(line, sizeof line, "%d Asked for", status);
         answer_plain(c, line, OPENAI_ERROR);
         return 1;
     }
-    c->cut = model && sscanf(model, "bench-cut-%ld-%d", &c->chunks, &c->gap) == 2;
-    if (!c->cut && !(model && sscanf(model, "bench-stream-%ld-%d", &c->chunks, &c->gap) == 2)) {
+    int cut = sscanf(model, "cut-%ld-%d", &c->chunks, &c->gap) == 2;
+    if (!cut && sscanf(model, "stream-%ld-%d", &c->chunks, &c->gap) != 2) {
         answer_plain(c, "200 OK", anthropic ? MESSAGE : COMPLETION);
         return 1;
     }
+    c->cut = cut && fails;
     c->streaming = 1, c->sent = 0, c->owed = 1, c->anthropic = anthropic;
     c->usage = memmem(body, length, "\"include_usage\":true", 20) || memmem(body, length, "\"include_usage\": true", 21);
     begin_stream(c);

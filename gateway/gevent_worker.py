@@ -20,6 +20,8 @@ from gateway.outgoing import served
 from gateway.worker import LINGER, Ours
 
 MOST_ACCEPTED = 1 << 16
+AT_ONCE = 8
+"""Calls that begin before anything else has its turn."""
 URGENT = "/health"
 """The beginning of the paths that are answered before all others."""
 
@@ -42,26 +44,28 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
 
 
 class Turns:
-    """One call begins, then whatever else is ready has its turn, then the next call: all else goes before a crowd of calls."""
+    """A few calls begin, then whatever else is ready has its turn, then a call more: all else goes before a crowd of calls."""
 
     def __init__(self) -> None:
         self._waiting: deque[Any] = deque()
-        self._taken = False
+        self._begun = 0
 
     def wait(self) -> None:
-        if self._taken:
+        if self._begun == AT_ONCE:
             waiter = Waiter()
             self._waiting.append(waiter)
             waiter.get()
-        else:
-            self._taken = True
+            return
+        if not self._begun:
             get_hub().loop.run_callback(self._pass_on)
+        self._begun += 1
 
     def _pass_on(self) -> None:
-        self._taken = bool(self._waiting)
-        if self._taken:
+        if self._waiting:
             get_hub().loop.run_callback(self._pass_on)
             self._waiting.popleft().switch(None)
+        else:
+            self._begun = 0
 
 
 class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types

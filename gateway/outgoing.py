@@ -86,15 +86,18 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
         if data:
             self._take(data)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         """Have the client take it all."""
-        rest = memoryview(data)
-        while rest:
+        while data:
             try:
-                rest = rest[self.sock.send(rest) :]
-                self._stalled_at = None
+                sent = self.sock.send(data)
             except TimeoutError:
                 self._stalled()
+            else:
+                self._stalled_at = None
+                if sent == len(data):
+                    return
+                data = memoryview(data)[sent:]
 
     def _stalled(self) -> None:
         """Raise ConnectionResetError where the client, its call or this process has no more time."""
@@ -126,6 +129,7 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
             response.close()
         finally:
             client.settimeout(None)
+            environ.pop(CALL, None)  # what is in the environ lives until its cycles are collected
             if began is not None:
                 worker.log.access(response, request, environ, datetime.now() - began)  # noqa: DTZ005
             if hasattr(body, "close"):

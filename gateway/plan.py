@@ -5,7 +5,7 @@ import math
 import random
 import re
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
@@ -59,12 +59,13 @@ class Plan:
     ) -> None:
         self._ahead, self._standings, self._attempts = deque(targets), standings, attempts
         self._more, self._deadline = more, deadline
-        self._known = {target.identity for target in targets}
+        self._known = targets
+        """All that are ahead, or were."""
         self.attempt: Attempt
         self.hedged = False
         self._again: Standing | None = None
         """Whose retry is next, from its budget."""
-        self._tried = Counter[Target]()
+        self._tried: dict[Target, int] = {}
         self._errors: list[GatewayError] = [refusal] if refusal else []
         self._broke: GatewayError | None = None
         """What the client has to hear of, since it has part of the answer, if nobody goes on with it."""
@@ -130,7 +131,7 @@ class Plan:
             self._broke = error
         self._errors.append(forgotten(error))
         here = self.target
-        self._tried[here] += 1
+        self._tried[here] = self._tried.get(here, 0) + 1
         if elsewhere and len(self._ahead) == 1:
             self._extend("fallbacks")
         elsewhere = elsewhere and len(self._ahead) > 1
@@ -177,10 +178,9 @@ class Plan:
         if kind in self._spent:
             return False
         self._spent.add(kind)
-        found = list(
-            {target.identity: target for target in self._more(kind) if target.identity not in self._known}.values()
-        )
-        self._known.update(target.identity for target in found)
+        known = {target.identity for target in self._known}
+        found = tuple({one.identity: one for one in self._more(kind) if one.identity not in known}.values())
+        self._known += found
         if at_once:
             self._ahead.extendleft(reversed(found))
         else:

@@ -82,11 +82,12 @@ class Target:
     first_content: float | None = None
     silence: float | None = None
     facts: Facts = UNKNOWN
+    identity: Identity = field(init=False, repr=False, compare=False)
+    """What is the same target by whatever name: provider, base URL, model and key."""
 
-    @property
-    def identity(self) -> "Identity":
-        """What is the same target by whatever name: provider, base URL, model and key."""
-        return self.provider.name, self.provider.base_url, self.model, self.provider.key
+    def __post_init__(self) -> None:
+        told = self.provider.name, self.provider.base_url, self.model, self.provider.key
+        object.__setattr__(self, "identity", told)
 
     @property
     def name(self) -> str:

@@ -94,7 +94,8 @@ class Router:
 
     def order(self, call: Call) -> Targets:
         """The targets of a call that can take it, in the order in which they are tried. Raises Untranslatable."""
-        return self._order.arranged(fitting(call.targets, call.chat), call.policy.strategy, _asked(call))
+        targets = fitting(call.targets, call.chat)
+        return targets if len(targets) < 2 else self._order.arranged(targets, call.policy.strategy, _asked(call))
 
     def foretold(self, call: Call) -> Targets:
         """What `order` would say, with no turn taken."""

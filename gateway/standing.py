@@ -104,7 +104,7 @@ class Standing:
         Why the target is not asked; None if it may be. `most`: calls at once that it is given, None for any number.
         `queued`: by one who need not let others go first.
         """
-        if self.breaker.open:
+        if self.breaker.broken and self.breaker.open:
             return Out(OPEN, self.breaker.seconds)
         if (left := self._cool_until - self._clock()) > 0:
             return Out(self._cool_reason, left, self._cool_error)
@@ -114,15 +114,16 @@ class Standing:
 
     def enter(self, most: int | None = None, *, again: bool = False, queued: bool = False) -> "Attempt | Out":
         """Begin a call; or why not. `again`: a retry, after the wait that this target asked for itself."""
-        with self.breaker.lock:
+        breaker = self.breaker
+        with breaker.lock:
             out = self.out(most, queued=queued or again)
             if out is not None and not (again and out.reason not in (OPEN, FULL)):
                 return out
-            self.breaker.probing = self.breaker.broken
+            probe = breaker.probing = breaker.broken
             self.under_way += 1
             if not again:
                 self._credit = min(RESERVE, self._credit + EARNED)
-            return Attempt(self, probe=self.breaker.broken, clock=self._clock)
+            return Attempt(self, probe=probe, clock=self._clock)
 
     def may_retry(self) -> bool:
         """Whether there is a retry left in the budget, which is taken."""

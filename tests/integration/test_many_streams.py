@@ -18,8 +18,8 @@ from tests import servers
 from tests.integration.wire import Stream, chat, opened, post
 from tests.servers import Server
 
-STREAMS = {"gevent": 1000, "gthread": 100}
-THREADS = 130
+STREAMS = {"gevent": 1000, "gthread": 500}
+THREADS = 530
 PACE = 0.8
 """Seconds a word: a stream takes some 12 s, long enough that all are open before the first one ends."""
 SPARE = 500
