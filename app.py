@@ -13,6 +13,7 @@ from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
+from gateway import metrics
 from gateway.directory import Directory
 from gateway.errors import traced
 from gateway.keys import Keys
@@ -98,7 +99,7 @@ def furnished(settings: Settings) -> Rooms:
         transport,
         attempts=settings.retry_max_attempts,
         patience=Patience(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
-        standings=Standings(breakers=settings.breakers),
+        standings=Standings(breakers=settings.breakers, told=metrics.tell),
         admit=targets.admit,
         spent=targets.spent,
     )

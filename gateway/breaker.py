@@ -12,11 +12,21 @@ REST, MOST_REST = 15.0, 120.0
 """Seconds that an open breaker waits before it lets one probe through; doubled each time the probe fails."""
 
 
-class Breaker:
-    """One for each provider, base URL and model. `lock` is held by whoever calls what changes it; `on`: it may open."""
+CLOSED, OPEN = "closed", "open"
 
-    def __init__(self, clock: Callable[[], float], *, on: bool) -> None:
-        self.lock = threading.Lock()
+
+def silence(_state: str, _seconds: float) -> None:
+    """Tell nobody."""
+
+
+class Breaker:
+    """
+    One for each provider, base URL and model. `lock` is held by whoever calls what changes it; `on`: it may open;
+    `told(state, seconds)` is called when it opens (for so many seconds) or closes.
+    """
+
+    def __init__(self, clock: Callable[[], float], told: Callable[[str, float], None] = silence, *, on: bool) -> None:
+        self.lock, self.told = threading.Lock(), told
         self.broken = self.probing = False
         self._clock, self._on = clock, on
         self._recent: deque[tuple[float, bool]] = deque(maxlen=RECENT)
@@ -45,10 +55,12 @@ class Breaker:
         if self.broken:
             self._rest = min(MOST_REST, 2 * self._rest)
             self._open_until = now + self._rest
+            self.told(OPEN, self._rest)
             return
         recent = [failed for at, failed in self._recent if at > now - WINDOW]
         if sum(recent) >= max(LEAST_FAILURES, FAILURE_RATE * len(recent)):
             self.broken, self._open_until = True, now + self._rest
+            self.told(OPEN, self._rest)
 
     def recovered(self, well_at: float) -> bool:
         """Close it, if it is open, and the upstream was found well after it had last failed; whether that is so."""
@@ -62,3 +74,4 @@ class Breaker:
         self.broken = self.probing = False
         self._rest = REST
         self._recent.clear()
+        self.told(CLOSED, 0.0)

@@ -103,7 +103,7 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
         """Raise ConnectionResetError where the client, its call or this process has no more time."""
         now = time.monotonic()
         self._stalled_at = self._stalled_at or now
-        call = self.environ.get(CALL)
+        call = (self.environ or {}).get(CALL)
         until = self._stalled_at + PATIENCE if call is None else call.deadline
         if now >= min(until, DRAIN.ends_at):
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing")
@@ -129,7 +129,8 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
             response.close()
         finally:
             client.settimeout(None)
-            environ.pop(CALL, None)  # what is in the environ lives until its cycles are collected
+            environ.pop(CALL, None)
+            response.environ = None  # a cycle would keep all of this until it is collected
             if began is not None:
                 worker.log.access(response, request, environ, datetime.now() - began)  # noqa: DTZ005
             if hasattr(body, "close"):

@@ -10,11 +10,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from gateway.breaker import Breaker
+from gateway.breaker import CLOSED, Breaker
+from gateway.breaker import OPEN as BROKEN
 from gateway.errors import (
     CALL_TIMEOUT,
     OUR_LIMIT,
@@ -37,11 +39,16 @@ STALE = 300.0
 """Seconds after which a measured latency says nothing any more."""
 
 
-CLOSED, COOLING, HALF_OPEN, BROKEN = STATES = ("closed", "cooling", "half-open", "open")
+COOLING, HALF_OPEN = "cooling", "half-open"
+STATES = (CLOSED, COOLING, HALF_OPEN, BROKEN)
 """The states of a target, the worse the later."""
 OPEN, FULL, LIMITED, REFUSED = "breaker open", "full", "rate limited", "credential refused"
 MOST_KNOWN = 4096
 """Targets, beyond which some are forgotten that have nothing under way: clients may ask for any model of a provider."""
+
+
+Upstream = tuple[str, str, str]
+"""Provider, base URL and model."""
 
 
 class Out(NamedTuple):
@@ -166,6 +173,7 @@ class Standing:
         if self._cools and seconds > 0:
             self._cool_until, self._cool_reason = self._clock() + min(seconds, MOST_COOL), reason
             self._cool_error = error
+            self.breaker.told(COOLING, min(seconds, MOST_COOL))
         if error.upstream_status != OUR_LIMIT:  # else nobody was asked
             self.breaker.worked()
 
@@ -193,12 +201,18 @@ class Attempt:
 
 
 class Standings:
-    """All targets' standings."""
+    """All targets' standings. `told(upstream, state, seconds)` is called when one opens, closes or cools down."""
 
-    def __init__(self, *, breakers: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self._on, self._clock = breakers, clock
+    def __init__(
+        self,
+        *,
+        breakers: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[Upstream, str, float], None] = lambda *_: None,
+    ) -> None:
+        self._on, self._clock, self._told = breakers, clock, told
         self._known: dict[Identity, Standing] = {}
-        self._breakers = WeakValueDictionary[tuple[str, str, str], Breaker]()
+        self._breakers = WeakValueDictionary[Upstream, Breaker]()
         self._lock = threading.Lock()
 
     def of(self, target: Target) -> Standing:
@@ -212,7 +226,7 @@ class Standings:
 
     def apart(self) -> dict[str, str]:
         """The targets that are not `closed`, by name: the worst state of all of their keys."""
-        found: dict[tuple[str, str, str], str] = {}
+        found: dict[Upstream, str] = {}
         for (provider, base_url, model, _), one in self.items():
             upstream = provider, base_url, model
             found[upstream] = max(found.get(upstream, CLOSED), one.state, key=STATES.index)
@@ -228,7 +242,7 @@ class Standings:
             if len(self._known) >= MOST_KNOWN:
                 self._forget()
             upstream = identity[:3]
-            breaker = self._breakers.get(upstream) or Breaker(self._clock, on=self._on)
+            breaker = self._breakers.get(upstream) or Breaker(self._clock, partial(self._told, upstream), on=self._on)
             self._breakers[upstream] = breaker
             return self._known.setdefault(identity, Standing(breaker, cools=self._on, clock=self._clock))
 

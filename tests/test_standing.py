@@ -317,3 +317,14 @@ def test_threads_may_ask_for_new_names_at_once():
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def test_what_opens_closes_and_cools_down_is_told(clock):
+    heard = []
+    standings = Standings(clock=clock, told=lambda *told: heard.append(told))
+    upstream, one = ("openai", "https://a.example", "m"), standings.of(of_key("one"))
+    broken(one)
+    clock.now += REST
+    ask(one)
+    ask(one, UpstreamLimited("busy", retry_after=20))
+    assert heard == [(upstream, "open", REST), (upstream, "closed", 0.0), (upstream, "cooling", 20)]

@@ -1,11 +1,12 @@
-"""GET /health: whether the process lives, and whether it could serve."""
+"""GET /health: whether the process lives, and whether it could serve; and GET /metrics."""
 
 import time
 
 from flask import Blueprint, Response
 
-from gateway import VERSION
-from gateway.web.respond import as_json
+from gateway import VERSION, metrics
+from gateway.web.auth import require_api_key
+from gateway.web.respond import Answer, as_json
 from gateway.web.rooms import rooms
 
 blueprint = Blueprint("health", __name__)
@@ -31,3 +32,10 @@ def ready() -> Response:
     standings = own.router.standings
     calls = {"held": own.calls.taken, "under_way": sum(one.under_way for _, one in standings.items())}
     return as_json({"status": "ok", "providers": names, "breakers": standings.apart(), "calls": calls})
+
+
+@blueprint.get("/metrics")
+@require_api_key
+def exposition() -> Response:
+    """How targets stand, for Prometheus."""
+    return Answer([metrics.exposition()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])

@@ -150,6 +150,9 @@ def paths(closed: bool) -> dict[str, dict[str, Json]]:
         "/health": {"get": public("health", "The gateway is up.", Health, ready=True)},
         "/health/live": {"get": public("live", "The process is alive.", Health)},
         "/health/ready": {"get": public("ready", "Calls can be served.", Health, ready=True)},
+        "/metrics": {
+            "get": {**public("metrics", "How targets stand, in Prometheus' text format.", TEXT), "security": keys}
+        },
         "/openapi.json": {"get": public("openapi", "This document.", {"type": "object"})},
     }
 

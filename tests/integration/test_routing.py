@@ -1,9 +1,12 @@
 """Which target is asked: strategies, fallbacks, breakers, limits of time and number; as a client, an upstream and the log see it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from gateway.breaker import LEAST_FAILURES
 from tests import servers
@@ -131,6 +134,29 @@ def test_a_target_that_keeps_failing_is_left_alone(router, upstream, streams):
     told = post(router, chat(f"openai/{model}"), "/v1/route/explain").json()
     assert told["targets"] == []
     assert told["out"][0]["reason"] == "breaker open"
+
+
+def test_prometheus_reads_how_targets_stand_in_all_processes(worker_class, folder, upstream):
+    model, busy = upstream.model(FAILED), upstream.model(plain({"error": {"message": "No."}}, 429, retry_after=60))
+    place = folder / f"measured-{worker_class}"
+    options = {"RETRY_MAX_ATTEMPTS": "1", "VALID_API_KEYS": KEY, "WEB_CONCURRENCY": "2"}
+    with servers.gateway(place, **at(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as measured:
+        assert error(requests.get(f"{measured.url}/metrics", timeout=10), 401)
+        for _ in range(4 * LEAST_FAILURES):
+            post(measured, chat(f"openai/{model}"))
+        post(measured, chat(f"openai/{busy}"))
+        host = upstream.url.removeprefix("http://")
+        for _ in range(10):  # whichever process answers
+            answer = get(measured, "/metrics")
+            assert answer.headers["content-type"].startswith("text/plain")
+            told = {sample: value for family in parsed(answer.text) for sample, value in samples(family)}
+            assert told["switchyard_breaker_open", f"openai/{model}", host] == 1
+            assert 0 < told["switchyard_target_rests_until_seconds", f"openai/{model}", host] - time.time() <= 15
+            assert 45 < told["switchyard_target_rests_until_seconds", f"openai/{busy}", host] - time.time() <= 60
+
+
+def samples(family):
+    return [((one.name, one.labels["target"], one.labels["host"]), one.value) for one in family.samples]
 
 
 def test_a_probe_that_costs_nothing_brings_a_target_back(worker_class, folder, upstream):

@@ -37,6 +37,7 @@ def test_every_path_is_described():
         "/health",
         "/health/live",
         "/health/ready",
+        "/metrics",
         "/openapi.json",
     }
 
