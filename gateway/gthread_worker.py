@@ -25,17 +25,17 @@ class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.parting: dict[Any, float] = {}
         """Sockets on which all is said, until their clients close them too; and how long that is waited for."""
         self.heads: dict[Any, float] = {}
-        """Sockets on which a head is read, and until when."""
+        """Connections on which a head is read, and until when."""
 
     def handle(self, conn: Any) -> Any:
-        self.heads[conn.sock] = time.monotonic() + HEAD
+        self.heads[conn] = time.monotonic() + HEAD
         try:
             return super().handle(conn)
         finally:
-            self.heads.pop(conn.sock, None)
+            self.heads.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
-        self.heads.pop(conn.sock, None)
+        self.heads.pop(conn, None)
         full = len(self.keepalived_conns) >= self.max_keepalived
         return served(self, req, conn.sock, conn.client, conn.server, last=full)
 
@@ -66,9 +66,9 @@ class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def murder_pending(self) -> None:
         super().murder_pending()
-        for client in [client for client, until in list(self.heads.items()) if until < time.monotonic()]:
+        for conn in [conn for conn, until in list(self.heads.items()) if until < time.monotonic()]:
             with contextlib.suppress(OSError):
-                client.shutdown(READING)
+                conn.sock.shutdown(READING)
         for client in [client for client, until in self.parting.items() if until < time.monotonic()]:
             self._parted(client)
 
