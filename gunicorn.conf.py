@@ -17,8 +17,8 @@ from typing import Any
 
 from gateway.settings import ConfigurationError, Kept, environment, read
 
-METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the workers of one server share what they tell Prometheus."""
+METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "switchyard-metrics-"
+inherited = os.environ  # noqa: TID251 - to hand a folder on to the workers, not to be configured by
 OPEN_FILES = 1 << 20
 """More than any worker needs: a stream has two sockets."""
 
@@ -53,11 +53,6 @@ control_socket_disable = True  # it is one for all instances of a user, and the 
 if Path("/dev/shm").is_dir():  # noqa: S108 - the heartbeat's file: on a disk it can block a worker
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
-inherited = os.environ  # noqa: TID251 - by all that this process forks: prometheus_client looks there when it is imported
-if METRICS not in inherited:
-    inherited[METRICS] = tempfile.mkdtemp(prefix=f"switchyard-metrics-{os.getpid()}-")
-metrics_folder = Path(inherited[METRICS])
-
 with contextlib.suppress(ValueError, OSError):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     reach = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
@@ -71,13 +66,22 @@ def post_worker_init(worker: object) -> None:  # noqa: ARG001 - gunicorn's own s
     gc.set_threshold(10_000, 20, 20)
 
 
+def on_starting(server: object) -> None:  # noqa: ARG001
+    """The workers share a folder for what they tell Prometheus, if there is room for one; prometheus_client looks for its name."""
+    if METRICS not in inherited:
+        with contextlib.suppress(OSError):
+            shared = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+            inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=shared)
+
+
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001
     """What a worker that ended said of its targets is over."""
-    for said in metrics_folder.glob(f"*_{worker.pid}.db"):
+    for said in Path(inherited.get(METRICS, "/nowhere")).glob(f"*_{worker.pid}.db"):
         said.unlink(missing_ok=True)
 
 
 def on_exit(server: Any) -> None:
     """Leave no folder behind that this process made, unless another server has inherited it."""
-    if metrics_folder.name.startswith(f"switchyard-metrics-{os.getpid()}-") and not server.reexec_pid:
-        shutil.rmtree(metrics_folder, ignore_errors=True)
+    folder = Path(inherited.get(METRICS, "/nowhere"))
+    if folder.name.startswith(f"{METRICS_FOLDER}{os.getpid()}-") and not server.reexec_pid:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -28,6 +28,10 @@ class Breaker:
     def __init__(self, clock: Callable[[], float], told: Callable[[str, float], None] = silence, *, on: bool) -> None:
         self.lock, self.told = threading.Lock(), told
         self.broken = self.probing = False
+        self.openings = 0
+        """How often it opened: a probe that began before the last time says nothing of it."""
+        self.rests_until = -math.inf
+        """When the last target of this upstream that cools down has done so."""
         self._clock, self._on = clock, on
         self._recent: deque[tuple[float, bool]] = deque(maxlen=RECENT)
         self._open_until, self._failed_at, self._rest = -math.inf, -math.inf, REST
@@ -60,6 +64,7 @@ class Breaker:
         recent = [failed for at, failed in self._recent if at > now - WINDOW]
         if sum(recent) >= max(LEAST_FAILURES, FAILURE_RATE * len(recent)):
             self.broken, self._open_until = True, now + self._rest
+            self.openings += 1
             self.told(OPEN, self._rest)
 
     def recovered(self, well_at: float) -> bool:
@@ -74,4 +79,9 @@ class Breaker:
         self.broken = self.probing = False
         self._rest = REST
         self._recent.clear()
-        self.told(CLOSED, 0.0)
+        self.told(CLOSED, max(0.0, self.rests_until - self._clock()))
+
+    def cools(self, state: str, seconds: float) -> None:
+        """One of its targets is left alone for so long."""
+        self.rests_until = max(self.rests_until, self._clock() + seconds)
+        self.told(state, self.rests_until - self._clock())

@@ -6,6 +6,7 @@ Where the vendor's API carries an assistant's last message on, that is how it is
 
 import re
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from gateway import tokens
@@ -80,26 +81,34 @@ def carried_on(chat: Chat, text: str, target: Target) -> Chat:
     spent = tokens.count(text)
     chat = {**chat, **{name: max(1, chat[name] - spent) for name in LIMITS if isinstance(chat.get(name), int)}}
     match way(target):
-        case "prefill":
+        case Way.PREFILL:
             return {**chat, "messages": [*chat["messages"], said]}
-        case "prefix":
+        case Way.PREFIX:
             return {**chat, "messages": [*chat["messages"], {**said, "prefix": True}]}
     return {**chat, "messages": [*chat["messages"], said, {"role": "user", "content": INSTRUCTION}]}
 
 
-def way(target: Target) -> str:
-    """How a target goes on: `prefill`, by an assistant's message at the end; `prefix`, if that is marked; `instruction`."""
+class Way(StrEnum):
+    """How a target goes on: by an assistant's message at the end, by one that is marked, or as it is told to."""
+
+    PREFILL = "prefill"
+    PREFIX = "prefix"
+    INSTRUCTION = "instruction"
+
+
+def way(target: Target) -> Way:
+    """How a target goes on."""
     vendor = target.provider.vendor
     if any(fnmatchcase(target.model, glob) for glob in vendor.prefills):
-        return "prefill"
+        return Way.PREFILL
     marked = vendor.marked_at is not None and target.provider.base_url.endswith(vendor.marked_at)
-    return "prefix" if marked else "instruction"
+    return Way.PREFIX if marked else Way.INSTRUCTION
 
 
-def joined(chunks: Iterable[Chunk | Pause], heard: Heard, told_to: bool) -> Iterator[Chunk | Pause]:
+def joined(chunks: Iterable[Chunk | Pause], heard: Heard, by: Way) -> Iterator[Chunk | Pause]:
     """
     The chunks of a continuation as those of the stream that it continues: its id and model, no second role, nothing
-    that was said already, the usage of both. `told_to`: it was asked by an instruction, and may repeat some words.
+    that was said already, the usage of both.
     """
     before, begin, trimmed = heard.text, "", False
     for chunk in chunks:
@@ -115,41 +124,48 @@ def joined(chunks: Iterable[Chunk | Pause], heard: Heard, told_to: bool) -> Iter
         finished = bool(choice.get("finish_reason"))
         if not trimmed and isinstance(delta.get("content"), str):
             begin += delta["content"]
-            trimmed = not may_repeat(before, begin, told_to)
-            delta["content"] = begin[repeated(before, begin, told_to) :] if trimmed or finished else ""
+            trimmed = not may_repeat(before, begin, by)
+            delta["content"] = begin[repeated(before, begin, by) :] if trimmed or finished else ""
         elif not trimmed and finished and begin:
-            delta["content"] = begin[repeated(before, begin, told_to) :]
+            delta["content"] = begin[repeated(before, begin, by) :]
         trimmed = trimmed or finished
         if finished or any(delta.values()):
             yield {**told, "choices": [{**choice, "delta": delta}]}
 
 
-def repeated(before: str, begin: str, told_to: bool) -> int:
+def repeated(before: str, begin: str, by: Way) -> int:
     """How many characters at the beginning of `begin` say the end of `before` again, or all of it, or its broken word."""
-    if _echoes(before, begin, told_to) and begin.startswith(before):
+    if _echoes(before, begin, by) and begin.startswith(before):
         return len(before)
-    if not told_to:  # what was stripped from the end of a prefill comes again
-        return _overlap(before[len(before.rstrip()) :], begin)
+    if by is not Way.INSTRUCTION:
+        return _overlap(_stripped(before, by), begin)
     longest = _overlap(before, begin)
-    if longest >= min(LEAST_REPEATED, len(before)) or begin[:longest].isspace():
+    if longest >= min(LEAST_REPEATED, len(before)) or not begin[:longest].strip(" "):
         return longest
     word = BROKEN_WORD.search(before)
     again = word is not None and begin.startswith(word[0]) and begin[len(word[0]) :][:1].isalnum()
     return len(word[0]) if word and again else 0
 
 
-def may_repeat(before: str, begin: str, told_to: bool) -> bool:
+def may_repeat(before: str, begin: str, by: Way) -> bool:
     """Whether all of `begin` was said before, and what follows will tell whether it is a repetition."""
-    if _echoes(before, begin, told_to) and len(begin) < len(before):
+    if _echoes(before, begin, by) and len(begin) < len(before):
         return True
-    if not told_to:
-        return begin in before[len(before.rstrip()) : -1]
+    if by is not Way.INSTRUCTION:
+        return begin in _stripped(before, by)[:-1]
     return begin in before[:-1] or (len(begin) < LEAST_REPEATED and before.endswith(begin))
 
 
-def _echoes(before: str, begin: str, told_to: bool) -> bool:
+def _echoes(before: str, begin: str, by: Way) -> bool:
     """Whether the answer could be said again from its start on."""
-    return (told_to or len(before) >= LEAST_ECHOED) and (before.startswith(begin) or begin.startswith(before))
+    return (by is Way.INSTRUCTION or len(before) >= LEAST_ECHOED) and (
+        before.startswith(begin) or begin.startswith(before)
+    )
+
+
+def _stripped(before: str, by: Way) -> str:
+    """What the target did not get of the end of `before`, and may say again: a prefill must not end with spaces."""
+    return before[len(before.rstrip()) :] if by is Way.PREFILL else ""
 
 
 def _overlap(before: str, begin: str) -> int:

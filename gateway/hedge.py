@@ -149,6 +149,7 @@ class Race:
             self._plan.won(leg.target, leg.attempt)
             raise error
         failed(self._call, leg.target, error)
+        self._plan.lost(leg.target, error)
 
     def _won(self, winner: Leg) -> None:
         self._plan.hedged = True

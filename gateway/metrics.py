@@ -42,9 +42,10 @@ def tell(upstream: Upstream, state: str, seconds: float) -> None:
     """A target's breaker is `open` or `closed` now, or it is `cooling`; for so many seconds."""
     provider, base_url, model = upstream
     labels = f"{provider}/{model}"[:MODEL_SHOWN], urlsplit(base_url).netloc.rpartition("@")[2]
-    if labels not in told and len(told) >= MOST_TOLD:
-        return
-    told.add(labels)
+    if labels not in told:
+        if len(told) >= MOST_TOLD:
+            return
+        told.add(labels)
     try:
         RESTS_UNTIL.labels(*labels).set(time.time() + seconds if seconds else 0.0)
         if state in (OPEN, CLOSED):

@@ -122,13 +122,15 @@ def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *,
         response.force_close()
     try:
         body = worker.wsgi(environ, response.start_response)
-        client.settimeout(STEP)
         try:
-            for piece in body:
-                response.write(piece)
-            response.close()
+            client.settimeout(STEP)
+            try:
+                for piece in body:
+                    response.write(piece)
+                response.close()
+            finally:
+                client.settimeout(None)
         finally:
-            client.settimeout(None)
             environ.pop(CALL, None)
             response.environ = None  # a cycle would keep all of this until it is collected
             if began is not None:

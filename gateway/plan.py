@@ -59,7 +59,7 @@ class Plan:
     ) -> None:
         self._ahead, self._standings, self._attempts = deque(targets), standings, attempts
         self._more, self._deadline = more, deadline
-        self._known = targets
+        self._own = self._known = targets
         """All that are ahead, or were."""
         self.attempt: Attempt
         self.hedged = False
@@ -106,9 +106,9 @@ class Plan:
             return self._queued()
 
     def hedge(self) -> tuple[Target, Attempt] | None:
-        """Begin an attempt of another target beside the one whose turn it is; None where there is none."""
+        """Begin an attempt of another of the model's own targets beside the one whose turn it is; None where there is none."""
         self.hedged = True
-        for other in list(self._ahead)[1:]:
+        for other in [one for one in list(self._ahead)[1:] if one in self._own and self.target in self._own]:
             entered = self._standings.of(other).enter(other.max_parallel)
             if isinstance(entered, Attempt):
                 self._ahead.remove(other)
@@ -119,6 +119,13 @@ class Plan:
         """It is this target's turn now; those that were `cancelled` for it may have theirs later."""
         self._ahead[0], self.attempt = target, attempt
         self._ahead.extend(cancelled)
+
+    def lost(self, target: Target, error: GatewayError) -> None:
+        """An attempt failed beside one that is still under way; the target may have another turn."""
+        self._errors.append(forgotten(error))
+        self._tried[target] = self._tried.get(target, 0) + 1
+        if error.retryable and self._tried[target] < self._attempts:
+            self._ahead.append(target)
 
     def failed(self, error: GatewayError, *, elsewhere: bool = False) -> float:
         """

@@ -84,7 +84,7 @@ def policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
     default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
     kinds = {kind: settings.pop(kind, {}) for kind in KINDS}
     for_all = {kind: said.get(EVERY, default if kind == "fallbacks" else ()) for kind, said in kinds.items()}
-    named = {name for said in (by_model, *kinds.values()) for name in said} - {EVERY}
+    named = {*by_model, *(name for said in kinds.values() for name in said if name != EVERY)}
     named_policies = {
         name: Policy(
             **{**usual, **by_model.get(name, {})},

@@ -206,7 +206,7 @@ def _asked(call: Call) -> Asked:
 def _heard(chunks: Iterator[Chunk | Pause], heard: Heard, target: Target) -> Iterator[Chunk | Pause]:
     """The chunks of an answer that may be carried on, or of what carries it on."""
     if heard.text:
-        chunks = joined(chunks, heard, way(target) == "instruction")
+        chunks = joined(chunks, heard, way(target))
     for chunk in chunks:
         if chunk is not PAUSE:
             heard.hear(chunk)

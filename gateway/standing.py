@@ -106,31 +106,30 @@ class Standing:
     def pace(self, *, streams: bool) -> Pace:
         return self.first_content if streams else self.whole
 
-    def out(self, most: int | None = None, *, queued: bool = True) -> Out | None:
+    def out(self, most: int | None = None, *, queued: bool = True, again: bool = False) -> Out | None:
         """
         Why the target is not asked; None if it may be. `most`: calls at once that it is given, None for any number.
-        `queued`: by one who need not let others go first.
+        `queued`: by one who need not let others go first. `again`: by one who has waited for as long as it said.
         """
         if self.breaker.broken and self.breaker.open:
             return Out(OPEN, self.breaker.seconds)
-        if (left := self._cool_until - self._clock()) > 0:
+        full = most is not None and (self.under_way >= most or (self.waiting and not queued))
+        if (left := self._cool_until - self._clock()) > 0 and not again:
             return Out(self._cool_reason, left, self._cool_error)
-        if most is not None and (self.under_way >= most or (self.waiting and not queued)):
-            return Out(FULL, 0.0)
-        return None
+        return Out(FULL, 0.0) if full else None
 
     def enter(self, most: int | None = None, *, again: bool = False, queued: bool = False) -> "Attempt | Out":
         """Begin a call; or why not. `again`: a retry, after the wait that this target asked for itself."""
         breaker = self.breaker
         with breaker.lock:
-            out = self.out(most, queued=queued or again)
-            if out is not None and not (again and out.reason not in (OPEN, FULL)):
+            out = self.out(most, queued=queued or again, again=again)
+            if out is not None:
                 return out
-            probe = breaker.probing = breaker.broken
+            breaker.probing = breaker.broken
             self.under_way += 1
             if not again:
                 self._credit = min(RESERVE, self._credit + EARNED)
-            return Attempt(self, probe=probe, clock=self._clock)
+            return Attempt(self, probe=breaker.openings if breaker.broken else None, clock=self._clock)
 
     def may_retry(self) -> bool:
         """Whether there is a retry left in the budget, which is taken."""
@@ -149,14 +148,17 @@ class Standing:
         with self.breaker.lock:
             self.waiting += places
 
-    def leave(self, error: BaseException | None, *, probe: bool, hurried: bool = False) -> None:
-        """A call is over: None for well. What says nothing about the target, such as a client that left, changes nothing."""
+    def leave(self, error: BaseException | None, *, probe: int | None = None, hurried: bool = False) -> None:
+        """
+        A call is over: None for well. What says nothing about the target, such as a client that left, changes nothing.
+        `probe`: which opening of the breaker it was to find out about.
+        """
         with self.breaker.lock:
             self.under_way -= 1
-            if probe:
+            if self.breaker.broken:
+                if probe != self.breaker.openings:
+                    return  # begun before the breaker opened: no news
                 self.breaker.probing = False
-            if self.breaker.broken and not probe:
-                return  # begun before the breaker opened: no news
             if hurried and isinstance(error, UpstreamFault) and error.upstream_status == CALL_TIMEOUT:
                 return
             if isinstance(error, UpstreamLimited):
@@ -170,12 +172,12 @@ class Standing:
                 self.breaker.failed()
 
     def _cool(self, error: UpstreamFault, seconds: float, reason: str) -> None:
-        if self._cools and seconds > 0:
-            self._cool_until, self._cool_reason = self._clock() + min(seconds, MOST_COOL), reason
-            self._cool_error = error
-            self.breaker.told(COOLING, min(seconds, MOST_COOL))
         if error.upstream_status != OUR_LIMIT:  # else nobody was asked
             self.breaker.worked()
+        until = self._clock() + min(seconds, MOST_COOL)
+        if self._cools and seconds > 0 and until > self._cool_until:
+            self._cool_until, self._cool_reason, self._cool_error = until, reason, error
+            self.breaker.cools(COOLING, until - self._clock())
 
 
 class Attempt:
@@ -185,7 +187,7 @@ class Attempt:
     `hurried`: it has less time than a target may expect, so that being late says nothing about it.
     """
 
-    def __init__(self, standing: Standing, *, probe: bool, clock: Callable[[], float]) -> None:
+    def __init__(self, standing: Standing, *, probe: int | None, clock: Callable[[], float]) -> None:
         self._standing, self._probe, self._clock, self.began = standing, probe, clock, clock()
         self.hurried = False
 

@@ -55,7 +55,8 @@ class Server:
         return lines[0]
 
     def lines(self, request_id: str) -> list[dict[str, Any]]:
-        written = [json.loads(line) for line in self.out().splitlines() if f'"{request_id}"' in line]
+        whole = self.out().rpartition("\n")[0].splitlines()  # the last line may be half-written
+        written = [json.loads(line) for line in whole if f'"{request_id}"' in line]
         return [line for line in written if line["event"] == "request" and line["request_id"] == request_id]
 
 

@@ -354,3 +354,33 @@ def test_the_example_of_the_docs_works(settings):
     assert list(found.models) == ["fast", "anthropic/*", "local"]
     assert [t.provider.name for t in found.models["fast"]] == ["groq", "openai"]
     assert not found.warnings
+
+
+def test_what_is_said_of_every_name_that_is_called_so(settings):
+    found = settings(
+        """
+        model_list:
+          - {model_name: "*", litellm_params: {model: openai/x, api_key: k}}
+          - {model_name: spare, litellm_params: {model: openai/spare, api_key: k}}
+        router_settings:
+          hedge_after: 5
+          models: {"*": {routing_strategy: least-busy, hedge_after: false}}
+          fallbacks: [{"*": [spare]}]
+        """
+    )
+    assert found.policies["*"].strategy == "least-busy"
+    assert found.policies["*"].hedge_after is None
+    assert found.policies["*"].fallbacks == found.policy.fallbacks == ("spare",)
+    assert found.policy.hedge_after == 5
+
+
+def test_what_is_said_of_single_names_has_its_path_and_may_be_in_the_environment(settings, faults):
+    written = "router_settings: {models: {openai/x: {hedge_after: os.environ/LATE}}}"
+    assert settings(written, LATE="3", OPENAI_API_KEY="k").policies["openai/x"].hedge_after == 3
+    (fault,) = faults("router_settings: {models: {openai/x: {hedge_after: soon}}}", OPENAI_API_KEY="k")
+    assert "openai/x.hedge_after" in fault
+
+
+def test_names_that_no_model_has_are_warned_of(settings):
+    found = settings("router_settings: {fallbacks: [{nobody/knows: [openai/x]}]}", OPENAI_API_KEY="k")
+    assert any("nobody/knows" in warning for warning in found.warnings)

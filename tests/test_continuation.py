@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.continuation import INSTRUCTION, Heard, carried_on, joined, may_repeat, possible, repeated, way
+from gateway.continuation import INSTRUCTION, Heard, Way, carried_on, joined, may_repeat, possible, repeated, way
 from gateway.errors import ClientGone, UpstreamFailed
 from gateway.events import PAUSE
 from gateway.policy import Policy
@@ -115,56 +115,59 @@ def test_how_a_target_goes_on(one, by):
 
 
 @pytest.mark.parametrize(
-    "before, begin, told_to, cut",
+    "before, begin, by, cut",
     [
-        ("The quick brown", " fox", True, 0),
-        ("The quick brown", "The quick brown fox", True, 15),
-        ("The quick brown", "quick brown fox", True, 11),
-        ("ha", "ha ha", True, 2),
-        ("and so on, ha", "ha ha", True, 0),
-        ("Hello ", " world", True, 1),
-        ("The quick brown", "quick brown fox", False, 0),
-        ("Hello \n", " \nworld", False, 2),
-        ("Hello", " world", False, 0),
-        ("Bonjour, je suis", "Bonjour, je suis un assistant.", False, 16),
-        ("The", "Then", False, 0),
-        (LONG, LONG + " the end.", True, len(LONG)),
-        (LONG, LONG + " the end.", False, len(LONG)),
-        (LONG, LONG[-900:] + " the end.", True, 900),
-        ("The answ", "answer is 42.", True, 4),
-        ("It is a", "apple", True, 0),
-        ("The answer", "answer", True, 0),
-        ("The answ", " answer", True, 0),
+        ("The quick brown", " fox", Way.INSTRUCTION, 0),
+        ("The quick brown", "The quick brown fox", Way.INSTRUCTION, 15),
+        ("The quick brown", "quick brown fox", Way.INSTRUCTION, 11),
+        ("ha", "ha ha", Way.INSTRUCTION, 2),
+        ("and so on, ha", "ha ha", Way.INSTRUCTION, 0),
+        ("Hello ", " world", Way.INSTRUCTION, 1),
+        ("The quick brown", "quick brown fox", Way.PREFILL, 0),
+        ("Hello \n", " \nworld", Way.PREFILL, 2),
+        ("Hello", " world", Way.PREFILL, 0),
+        ("Bonjour, je suis", "Bonjour, je suis un assistant.", Way.PREFILL, 16),
+        ("The", "Then", Way.PREFILL, 0),
+        (LONG, LONG + " the end.", Way.INSTRUCTION, len(LONG)),
+        (LONG, LONG + " the end.", Way.PREFILL, len(LONG)),
+        (LONG, LONG[-900:] + " the end.", Way.INSTRUCTION, 900),
+        ("The answ", "answer is 42.", Way.INSTRUCTION, 4),
+        ("It is a", "apple", Way.INSTRUCTION, 0),
+        ("The answer", "answer", Way.INSTRUCTION, 0),
+        ("The answ", " answer", Way.INSTRUCTION, 0),
+        ("Para one.\n", "\nPara two", Way.PREFILL, 1),
+        ("Para one.\n", "\nPara two", Way.PREFIX, 0),
+        ("Para one.\n", "\nPara two", Way.INSTRUCTION, 0),
     ],
 )
-def test_what_is_said_again_is_cut(before, begin, told_to, cut):
-    assert repeated(before, begin, told_to) == cut
+def test_what_is_said_again_is_cut(before, begin, by, cut):
+    assert repeated(before, begin, by) == cut
 
 
 def test_a_repetition_that_comes_in_pieces_is_waited_for():
-    assert may_repeat("The quick brown", "quick", told_to=True)
-    assert not may_repeat("The quick brown", "quick brown", told_to=True)
-    assert not may_repeat("The quick brown", "fox", told_to=True)
+    assert may_repeat("The quick brown", "quick", by=Way.INSTRUCTION)
+    assert not may_repeat("The quick brown", "quick brown", by=Way.INSTRUCTION)
+    assert not may_repeat("The quick brown", "fox", by=Way.INSTRUCTION)
     heard = Heard(CHAT)
     heard.hear(chunk("The quick brown"))
-    told = joined(map(chunk, ("quick", " bro", "wn", " fox")), heard, told_to=True)
+    told = joined(map(chunk, ("quick", " bro", "wn", " fox")), heard, by=Way.INSTRUCTION)
     assert text(told) == " fox"
 
 
-@pytest.mark.parametrize("told_to", [True, False])
+@pytest.mark.parametrize("by", Way)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_whole_answer_said_again_in_pieces_is_cut(told_to, size):
+def test_a_whole_answer_said_again_in_pieces_is_cut(by, size):
     heard = Heard(CHAT)
     heard.hear(chunk(LONG))
     again = LONG + " the end."
     pieces = [again[at : at + size] for at in range(0, len(again), size)]
-    assert text(joined(map(chunk, pieces), heard, told_to=told_to)) == " the end."
+    assert text(joined(map(chunk, pieces), heard, by=by)) == " the end."
 
 
 def test_a_broken_word_said_again_in_pieces_is_cut():
     heard = Heard(CHAT)
     heard.hear(chunk("The answ"))
-    assert text(joined(map(chunk, ("an", "sw", "er is", " 42.")), heard, told_to=True)) == "er is 42."
+    assert text(joined(map(chunk, ("an", "sw", "er is", " 42.")), heard, by=Way.INSTRUCTION)) == "er is 42."
 
 
 def test_what_was_said_counts_against_the_tokens_that_the_answer_may_have():
@@ -177,7 +180,7 @@ def test_usage_without_numbers_does_not_end_it():
     heard.hear(chunk("Hel"))
     assert heard.goes_on(FAILED)
     usage = {"prompt_tokens": None, "completion_tokens": 3, "total_tokens": "x"}
-    (told,) = joined([{**USAGE, "usage": usage}], heard, told_to=True)
+    (told,) = joined([{**USAGE, "usage": usage}], heard, by=Way.INSTRUCTION)
     assert told["usage"]["completion_tokens"] == 3 + heard.used["completion_tokens"]
     assert told["usage"]["prompt_tokens"] == heard.used["prompt_tokens"]
 
@@ -185,7 +188,7 @@ def test_usage_without_numbers_does_not_end_it():
 def test_what_is_left_of_a_short_continuation_comes_with_its_end():
     heard = Heard(CHAT)
     heard.hear(chunk("to be or not to be"))
-    told = list(joined([chunk("to"), chunk(finish="stop")], heard, told_to=True))
+    told = list(joined([chunk("to"), chunk(finish="stop")], heard, by=Way.INSTRUCTION))
     assert text(told) == "to"
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 

@@ -362,6 +362,22 @@ class TestHedging:
         plan.won(target, attempt)
         assert (plan.target, plan.attempt) == (LARGE, attempt)
 
+    def test_a_fallback_is_not_asked_beside_another(self):
+        standings = Standings()
+        broken(standings.of(ONE))
+        plan = planned(ONE, standings=standings, more=lambda _: (OTHER, LARGE))
+        begun(plan)
+        assert plan.hedge() is None
+
+    def test_who_failed_beside_it_may_have_another_turn(self):
+        plan = planned(ONE, OTHER, attempts=2)
+        begun(plan)
+        other, attempt = plan.hedge()
+        plan.lost(ONE, FAILED)
+        plan.won(other, attempt)
+        plan.failed(UpstreamCredentials("no", upstream_status=401))
+        assert plan.target is ONE
+
     def test_who_was_cancelled_may_have_another_turn(self):
         plan = planned(ONE, OTHER, attempts=1)
         begun(plan)

@@ -328,3 +328,52 @@ def test_what_opens_closes_and_cools_down_is_told(clock):
     ask(one)
     ask(one, UpstreamLimited("busy", retry_after=20))
     assert heard == [(upstream, "open", REST), (upstream, "closed", 0.0), (upstream, "cooling", 20)]
+
+
+def test_a_probe_of_an_earlier_opening_says_nothing_of_a_later_one(standing, clock):
+    broken(standing)
+    clock.now += REST
+    early = standing.enter()
+    assert standing.breaker.recovered(clock.now)
+    broken(standing)
+    clock.now += REST
+    late = standing.enter()
+    with early:
+        pass
+    assert standing.breaker.broken
+    assert standing.enter().reason == OPEN
+    with late:
+        pass
+    assert standing.state == "closed"
+
+
+def test_a_probe_that_is_told_to_wait_leaves_the_target_resting(clock):
+    heard = []
+    one = Standings(clock=clock, told=lambda *told: heard.append(told[1:])).of(of_key("one"))
+    broken(one)
+    clock.now += REST
+    ask(one, UpstreamLimited("busy", retry_after=300))
+    assert one.state == "cooling"
+    assert heard[-1] == ("cooling", 300)
+
+
+def test_of_two_keys_the_longest_rest_is_told_and_none_is_cut_short(clock):
+    heard = []
+    standings = Standings(clock=clock, told=lambda *told: heard.append(told[2]))
+    for key, seconds in (("one", 60), ("two", 1)):
+        ask(standings.of(of_key(key)), UpstreamLimited("busy", retry_after=seconds))
+    assert heard == [60, 60]
+    one = standings.of(of_key("one"))
+    one.under_way += 1
+    one.leave(UpstreamLimited("busy", retry_after=5))
+    assert one.enter().seconds == 60
+
+
+def test_a_retry_in_a_cool_down_takes_no_more_calls_at_once_than_are_given(standing):
+    with standing.enter(2):
+        ask(standing, UpstreamLimited("busy", retry_after=3))
+        second = standing.enter(2, again=True)
+        assert isinstance(second, Attempt)
+        assert standing.enter(2, again=True).reason == FULL
+        with second:
+            pass

@@ -1,7 +1,8 @@
 """
 Connecting to an upstream: its address, a forward proxy's CONNECT (RFC 9110, 9.3.6), TLS.
 
-Nothing here waits: each step says what it waits for, and whoever drives it may look at the client meanwhile.
+No step waits but the resolving of a name, which is the system's: each says what it waits for, and whoever drives it may look
+at the client meanwhile.
 """
 
 import errno
@@ -84,7 +85,10 @@ def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.so
             return sock
         sock.close()
         failure = OSError(code, os.strerror(code))
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback has this frame
 
 
 def _tunnelled(sock: socket.socket, place: Place, proxy: SplitResult, by: float) -> Steps:

@@ -141,7 +141,10 @@ class HttpExchange:
     def _connected(self, opening: Opening) -> bool:
         """Go a step further in connecting; the last one sends the message."""
         try:
-            wait = self._waited_for or next(opening)
+            wait = self._waited_for
+            if wait is None:
+                wait = next(opening)
+                self._watch.look()  # a name may have taken long to resolve
             came = bool(self._watch.ready(wait.sock, wait.events, wait.by))
             self._waited_for = wait if not came and time.monotonic() < wait.by else opening.send(came)
         except StopIteration as opened:

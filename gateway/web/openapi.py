@@ -150,9 +150,7 @@ def paths(closed: bool) -> dict[str, dict[str, Json]]:
         "/health": {"get": public("health", "The gateway is up.", Health, ready=True)},
         "/health/live": {"get": public("live", "The process is alive.", Health)},
         "/health/ready": {"get": public("ready", "Calls can be served.", Health, ready=True)},
-        "/metrics": {
-            "get": {**public("metrics", "How targets stand, in Prometheus' text format.", TEXT), "security": keys}
-        },
+        "/metrics": {"get": metrics(keys)},
         "/openapi.json": {"get": public("openapi", "This document.", {"type": "object"})},
     }
 
@@ -184,6 +182,12 @@ def public(name: str, said: str, answer: type[Shape] | Json, *, ready: bool = Fa
     ok = {"description": said, "content": {JSON: {"schema": answer}}, **headers(*OF_EVERY_ANSWER)}
     no = {"503": {**ok, "description": "Not now.", **headers(*OF_EVERY_ANSWER, *OF_RETRIES)}} if ready else {}
     return {"operationId": name, "responses": {"200": ok, **no, **faults(*OF_HEALTH)}, "security": []}
+
+
+def metrics(keys: list[Json]) -> Json:
+    """The operation that Prometheus asks."""
+    ok = {"description": "How targets stand.", "content": {"text/plain": {"schema": TEXT}}, **headers(*OF_EVERY_ANSWER)}
+    return {"operationId": "metrics", "responses": {"200": ok, **faults("401", *OF_HEALTH)}, "security": keys}
 
 
 def faults(*statuses: str) -> dict[str, Json]:
