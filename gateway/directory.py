@@ -76,6 +76,14 @@ class Directory:
         """The places where `model` can be answered, in order. Raises ModelNotFound."""
         return self.route(model).targets
 
+    def nowhere(self, pattern: str) -> str | None:
+        """Why a name, or a pattern with a star, leads nowhere; None if it leads to a model."""
+        try:
+            self.targets(pattern.replace("*", "x"))
+        except ModelNotFound as error:
+            return error.message
+        return None
+
     def route(self, model: str) -> Route:
         """The same, with what is asked of them."""
         return self._remembered(model) if len(model) <= LONGEST_CACHED else self._route(model)

@@ -18,7 +18,6 @@ from dotenv import dotenv_values
 
 from gateway import configfile, roster
 from gateway.directory import Directory
-from gateway.errors import ModelNotFound
 from gateway.policy import KINDS, USUAL, Policy
 from gateway.providers import ECHO, Provider, Target
 from gateway.values import (
@@ -267,15 +266,10 @@ def _check_names(names: Mapping[str, Any], reading: Reading) -> None:
     policies = [("every model", names["policy"]), *names["policies"].items()]
     others = [(kind, name, other) for name, policy in policies for kind in KINDS for other in getattr(policy, kind)]
     for what, name in [*aliases, *((f"{kind}: {name} falls back to {other}", other) for kind, name, other in others)]:
-        try:
-            directory.targets(name.replace("*", "x"))
-        except ModelNotFound as error:
-            reading.faults.append(f"{what}: {error.message}")
-    for name in names["policies"]:
-        try:
-            directory.targets(name.replace("*", "x"))
-        except ModelNotFound:
-            reading.warnings.append(f"router_settings speaks of {name[:100]}, which no model is called")
+        if said := directory.nowhere(name):
+            reading.faults.append(f"{what}: {said}")
+    unknown = (name for name in names["policies"] if directory.nowhere(name))
+    reading.warnings.extend(f"router_settings speaks of {name[:100]}, which no model is called" for name in unknown)
 
 
 def _warn_of_idle(environ: Mapping[str, str], names: Mapping[str, Any], reading: Reading) -> None:

@@ -110,6 +110,16 @@ def gateway(folder: Path, **environ: str) -> Iterator[Server]:
 
 
 @contextmanager
+def configured(folder: Path, written: str, **environ: str) -> Iterator[Server]:
+    """A gateway with this configuration file, YAML or JSON, that asks each target once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text(written)
+    with gateway(folder, **{"GATEWAY_CONFIG": str(config), "RETRY_MAX_ATTEMPTS": "1", **environ}) as server:
+        yield server
+
+
+@contextmanager
 def replaying(folder: Path, shared: Path) -> Iterator[Server]:
     """The replay server, with the recordings of the shared folder."""
     port = free_port()

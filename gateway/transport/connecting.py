@@ -13,6 +13,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote
 
@@ -52,16 +53,17 @@ def connecting(
     """
     host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
     sock = yield from _reached(host, port, by)
-    try:
+    with ExitStack() as undone:
+        undone.callback(sock.close)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if proxy:
             yield from _tunnelled(sock, place, proxy, by)
         if place.scheme == "https":
-            sock = tls.wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+            sock = undone.enter_context(
+                tls.wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+            )
             yield from _shaken(sock, by)
-    except BaseException:
-        sock.close()
-        raise
+        undone.pop_all()
     return sock
 
 
@@ -70,20 +72,17 @@ def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.so
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
-        try:
+        with ExitStack() as undone:
+            sock = undone.enter_context(socket.socket(family, kind, protocol))
             sock.setblocking(False)
             code = sock.connect_ex(address)
             if code == errno.EINPROGRESS:
                 now = time.monotonic()
                 in_time = yield Wait(sock, select.POLLOUT, now + (by - now) / (len(addresses) - number))
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if in_time else errno.ETIMEDOUT
-        except BaseException:
-            sock.close()
-            raise
-        if not code:
-            return sock
-        sock.close()
+            if not code:
+                undone.pop_all()
+                return sock
         failure = OSError(code, os.strerror(code))
     try:
         raise failure

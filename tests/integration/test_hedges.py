@@ -23,23 +23,18 @@ def going_on(step, *before):
 
 @pytest.fixture(scope="module")
 def hedging(worker_class, folder, upstream):
-    place = folder / f"hedging-{worker_class}"
-    place.mkdir()
     models = [
         {"model_name": name, "litellm_params": {"model": f"{vendor}/*"}}
         for name in ("late/*", "early/*")
         for vendor in ("openai", "groq")
     ]
     each = {"late/*": {"hedge_after": 20}, "early/*": {"hedge_after": 0.3, "continue_on_break": True}}
-    config = place / "config.json"
-    config.write_text(json.dumps({"model_list": models, "router_settings": {"models": each}}))
-    with servers.gateway(
-        place,
+    with servers.configured(
+        folder / f"hedging-{worker_class}",
+        json.dumps({"model_list": models, "router_settings": {"models": each}}),
         **at(upstream.url),
-        GATEWAY_CONFIG=str(config),
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=KEY,
-        RETRY_MAX_ATTEMPTS="1",
         FIRST_CONTENT_TIMEOUT="14",
         SILENCE_TIMEOUT="1",
     ) as server:
@@ -68,7 +63,7 @@ def test_a_client_hears_of_a_late_answer_while_the_upstream_says_nothing_of_use(
     heard = stream(
         hedging, chat("late/" + upstream.model([*going_on(BEAT, ROLE)[:1100], *streamed(text("!"), STOP, DONE)[1:]]))
     )
-    assert heard.heard[0][0] < 11
+    assert heard.heard[0][0] < 18, "before the answer, which takes 22 s"
     assert heard.lines[0].startswith(b":")
     assert (heard.text, heard.done) == ("!", True)
 
@@ -77,7 +72,7 @@ def test_a_silence_after_the_first_content_ends_it(hedging, upstream):
     heard = stream(hedging, chat("late/" + upstream.model(streamed(ROLE, text("Hel"), 6.0, text("lo"), STOP, DONE))))
     assert (heard.text, heard.done) == ("Hel", False)
     assert "nothing more came" in heard.error["message"]
-    assert heard.heard[-1][0] < 4
+    assert heard.heard[-1][0] < 5.5, "before the upstream goes on"
 
 
 def test_who_lost_a_race_may_carry_on_what_the_winner_breaks_off(hedging, upstream):

@@ -44,18 +44,13 @@ TOO_LONG = plain({"error": {"message": "Too long.", "type": "x", "code": "contex
 @pytest.fixture(scope="module")
 def router(worker_class, folder, upstream):
     """A gateway that tries once, and is patient for a second."""
-    place = folder / f"router-{worker_class}"
-    place.mkdir()
-    config = place / "config.yaml"
-    config.write_text(CONFIG)
     upstream.scripts |= {"spare": [plain(message("Spare."))], "roomy": [plain(message("Roomy."))]}
-    with servers.gateway(
-        place,
+    with servers.configured(
+        folder / f"router-{worker_class}",
+        CONFIG,
         **at(upstream.url),
-        GATEWAY_CONFIG=str(config),
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=KEY,
-        RETRY_MAX_ATTEMPTS="1",
         FIRST_CONTENT_TIMEOUT="1",
         SILENCE_TIMEOUT="1",
         HEALTH_CHECK_INTERVAL="0",

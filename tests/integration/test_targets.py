@@ -29,8 +29,6 @@ INFO = ("supports_vision",)
 @pytest.fixture(scope="module")
 def gateway(worker_class, folder, upstream):
     """A gateway that knows no provider but those of its file, and tries once."""
-    place = folder / f"targets-{worker_class}"
-    place.mkdir()
     usual = {"model": "openai/*", "api_base": f"{upstream.url}/v1", "api_key": "sk-usual-key"}
     entries = [
         {
@@ -42,16 +40,13 @@ def gateway(worker_class, folder, upstream):
         for one in found
     ]
     routing = {"fallbacks": [FALLBACKS], "models": {"turns": {"routing_strategy": "round-robin"}}}
-    config = place / "config.json"
-    config.write_text(json.dumps({"model_list": entries, "router_settings": routing}))
     for name in ("sighted", "first", "second"):
         upstream.scripts[name] = [plain(completion(f"{name}."))]
-    with servers.gateway(
-        place,
-        GATEWAY_CONFIG=str(config),
+    with servers.configured(
+        folder / f"targets-{worker_class}",
+        json.dumps({"model_list": entries, "router_settings": routing}),
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=KEY,
-        RETRY_MAX_ATTEMPTS="1",
         HEALTH_CHECK_INTERVAL="0",
     ) as server:
         yield server
