@@ -1,36 +1,35 @@
 """The application factory."""
 
-import random
-import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
-from gateway import metrics
-from gateway.directory import Directory
+from gateway.accounts.client_keys import Keys
+from gateway.accounts.rate_limits import TargetLimits
+from gateway.catalog.registry import Directory
+from gateway.catalog.vendors import ECHO
+from gateway.completions.concurrency_limit import Slots
+from gateway.config.settings import Settings, in_force
+from gateway.echo.transport import EchoAdapter
 from gateway.errors import traced
-from gateway.keys import Keys
-from gateway.limits import TargetLimits
-from gateway.listings import Listings
-from gateway.probes import Probes
-from gateway.providers import ECHO
-from gateway.router import Patience, Router, sleep
-from gateway.settings import Settings, in_force
-from gateway.slots import Slots
-from gateway.standing import Standings
-from gateway.transport import EchoAdapter, Pool, Transport, WatchingAdapter, tls_context
-from gateway.web import chat, cors, docs, errors, health, log, models, ratelimit, route
-from gateway.web.body import Deadlines, discard_body
-from gateway.web.rooms import NAME, Rooms, rooms
-
-WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+from gateway.health.probes import Probes
+from gateway.health.target_health import Standings
+from gateway.observability import metrics, request_log
+from gateway.routing.provider_models import Listings
+from gateway.routing.router import Patience, Router, sleep
+from gateway.transport.http_transport import Transport, WatchingAdapter
+from gateway.transport.pool import Pool, tls_context
+from gateway.web import cors, errors, health, rate_limit, route_explain
+from gateway.web.body import Deadlines
+from gateway.web.openai import chat, docs, embeddings, models
+from gateway.web.request_hooks import identify_requests, log_requests, request_path
+from gateway.web.services import NAME, Services
 
 
 class NoSession(SessionInterface):
@@ -58,7 +57,7 @@ class Gateway(Flask):
             return None
         environ = request.environ
         host, scheme, script = environ.get("HTTP_HOST", ""), environ["wsgi.url_scheme"], environ.get("SCRIPT_NAME")
-        path, method = log.request_path(environ), environ["REQUEST_METHOD"]
+        path, method = request_path(environ), environ["REQUEST_METHOD"]
         return MapAdapter(self.url_map, host, script or "/", "", scheme, path, method, environ.get("QUERY_STRING"))
 
     def log_exception(self, exc_info: Any) -> None:
@@ -68,16 +67,18 @@ class Gateway(Flask):
 def create_app(settings: Settings | None = None) -> Flask:
     """The gateway as a WSGI application. Raises ConfigurationError."""
     settings = settings or in_force()
-    log.configure(settings)
+    request_log.configure(settings.log_level, settings.log_format)
     app = Gateway("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # an unknown URL is a 404, not a redirect
-    app.extensions[NAME] = furnished(settings)
-    for module in (chat, route, models, health, docs):
+    app.extensions[NAME] = build_services(settings)
+    for module in (chat, embeddings, route_explain, models, health, docs):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(docs.page)
-    log.init_app(app)
-    name_requests(app, settings)  # what it does after a request comes before the log's line, which may fail
-    ratelimit.init_app(app, settings)
+    log_requests(app)
+    identify_requests(
+        app, settings
+    )  # Flask runs what was registered last first: this comes before the log's line, which may fail
+    rate_limit.init_app(app, settings)
     errors.init_app(app)
     cors.init_app(app, settings)
     if settings.trusted_proxies:
@@ -88,7 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def furnished(settings: Settings) -> Rooms:
+def build_services(settings: Settings) -> Services:
     """The rooms that these settings make."""
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
     http = WatchingAdapter(pool)
@@ -114,10 +115,10 @@ def furnished(settings: Settings) -> Rooms:
     listings = Listings(transport.session, settings.providers)
     asked = (*settings.providers.values(), *(one.provider for targets in settings.models.values() for one in targets))
     probed = [provider for provider in asked if provider.vendor is not ECHO]
-    return Rooms(
+    return Services(
         settings=settings,
         keys=Keys(settings.keys),
-        directory=directory,
+        registry=directory,
         listings=listings,
         router=router,
         limits=limits,
@@ -125,26 +126,3 @@ def furnished(settings: Settings) -> Rooms:
         calls=Slots(settings.calls),
         probes=Probes(settings.data, settings.health_check_interval, probed, router.standings, listings.well),
     )
-
-
-def name_requests(app: Flask, settings: Settings) -> None:
-    """Every request has an id, the client's own where it is well-formed, and every response says it."""
-
-    @app.before_request
-    def begin() -> None:
-        given = request.environ.get("HTTP_X_REQUEST_ID")
-        g.began = time.monotonic()
-        if given is None or not WELL_FORMED.fullmatch(given):
-            given = f"{random.getrandbits(128):032x}"
-        g.request_id = given
-
-    @app.after_request
-    def end(response: Response) -> Response:
-        response.headers.add("x-request-id", g.request_id)
-        ratelimit.add_headers(response)
-        call = g.get("call")
-        if call is not None:
-            response.call_on_close(call.close)
-        if response.status_code >= 400:
-            discard_body(request.environ, settings.max_body, rooms().deadlines, settings.body_timeout)
-        return response

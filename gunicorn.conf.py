@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gateway.settings import ConfigurationError, Kept, environment, read
+from gateway.config.settings import ConfigurationError, Kept, environment, read
 
 METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "switchyard-metrics-"
 inherited = os.environ  # noqa: TID251 - to hand a folder on to the workers, not to be configured by
@@ -34,7 +34,7 @@ settings = Kept.settings
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = {"gevent": "gateway.gevent_worker.Gevent", "gthread": "gateway.gthread_worker.Gthread"}[
+worker_class = {"gevent": "gateway.server.gevent_worker.Gevent", "gthread": "gateway.server.gthread_worker.Gthread"}[
     settings.worker_class
 ]
 threads = settings.threads

@@ -3,7 +3,7 @@
 import sys
 
 from app import create_app
-from gateway.settings import ConfigurationError
+from gateway.config.settings import ConfigurationError
 
 try:
     app = create_app()

@@ -8,14 +8,10 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from tests import servers
-from tests.integration.upstream import upstream as scripted
+from tests.support import servers
+from tests.support.environment import BODY_TIMEOUT, KEY, LIMIT, OTHER_KEY, provider_urls
+from tests.support.scripted_upstream import upstream as scripted
 
-KEY = "sk-client-0123456789abcdef"
-OTHER_KEY = "sk-another-fedcba9876543210"
-UPSTREAM_KEY = "sk-upstream-5ecre7-5ecre7"
-BODY_TIMEOUT = 2
-LIMIT = 5
 PAIRS = """
 model_list:
   - {model_name: "pair/*", litellm_params: {model: "openai/*"}}
@@ -28,14 +24,6 @@ model_list:
   - {model_name: fallback, litellm_params: {model: "openai/RECORDING+status=529"}}
   - {model_name: fallback, litellm_params: {model: "anthropic/RECORDING"}}
 """
-
-
-def at(url):
-    """The environment that sends providers to one address."""
-    openai_like = ("OPENAI", "GROQ", "MISTRAL", "DEEPSEEK", "XAI", "OPENROUTER")
-    bases = {f"{name}_BASE_URL": f"{url}/v1" for name in openai_like}
-    keys = {f"{name}_API_KEY": UPSTREAM_KEY for name in (*openai_like, "ANTHROPIC")}
-    return {**bases, **keys, "ANTHROPIC_BASE_URL": url}
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +63,7 @@ def gateways(folder, upstream):
     config = folder / "pairs.yaml"
     config.write_text(PAIRS)
     environ = {
-        **at(upstream.url),
+        **provider_urls(upstream.url),
         "GATEWAY_CONFIG": str(config),
         "GATEWAY_ECHO": "1",
         "VALID_API_KEYS": f"{KEY},{OTHER_KEY}",
@@ -161,7 +149,7 @@ def replayed(worker_class, folder, replay, pick):
     config.write_text(FALLBACK.replace("RECORDING", model))
     with servers.gateway(
         folder / f"replayed-{worker_class}",
-        **at(replay.url),
+        **provider_urls(replay.url),
         GATEWAY_WORKER_CLASS=worker_class,
         GATEWAY_CONFIG=str(config),
         RETRY_MAX_ATTEMPTS="2",

@@ -10,9 +10,9 @@ import yaml
 
 from app import create_app
 from gateway import VERSION
-from gateway.adapters import ADAPTERS
-from gateway.providers import ECHO, VENDORS
-from gateway.settings import JOINED, VARIABLES, read
+from gateway.catalog.vendors import ECHO, VENDORS
+from gateway.config.settings import JOINED, VARIABLES, read
+from gateway.dialects import ADAPTERS
 
 ROOT = Path(__file__).parents[1]
 START = "gunicorn -c gunicorn.conf.py wsgi:app"

@@ -8,11 +8,11 @@ from typing import Protocol, Self
 
 import requests
 
-from gateway.events import PAUSE, Pause
-from gateway.transport.connecting import Place, Wait
+from gateway.stream_events import PAUSE, Pause
+from gateway.transport.client_watch import READ, WRITE, Watch
+from gateway.transport.connect import Place, Wait
 from gateway.transport.http1 import Malformed, Response, Truncated, Unanswered
 from gateway.transport.pool import Connection, Opening, Pool
-from gateway.transport.watch import READ, WRITE, Watch
 
 AT_ONCE = 1 << 16
 MOST_BODY = 64 << 20

@@ -12,7 +12,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import certifi
 import requests
 
-from gateway.transport.connecting import Place, ProxyRefused, Wait, connecting
+from gateway.transport.connect import Place, ProxyRefused, Wait, connecting
 
 IDLE = 50.0
 """Seconds after which an unused connection is not trusted: most servers close theirs at 60."""

@@ -9,9 +9,9 @@ from flask import g, request
 from limits import RateLimitItemPerMinute
 from limits.strategies import FixedWindowRateLimiter
 
+from gateway.accounts.rate_limits import Counts
 from gateway.errors import RateLimited, Unauthenticated
-from gateway.limits import Counts
-from gateway.web.rooms import rooms
+from gateway.web.services import current_services
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -26,7 +26,7 @@ def require_api_key(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
 
     @wraps(view)
     def guarded(*args: Given.args, **options: Given.kwargs) -> Answer:
-        own = rooms()
+        own = current_services()
         if own.settings.auth:
             g.key = own.keys.find(presented() or "")
             if g.key is None:

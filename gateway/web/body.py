@@ -10,7 +10,7 @@ from typing import Any
 from werkzeug.sansio.utils import get_content_length
 
 from gateway.errors import ClientGone, InvalidRequest
-from gateway.jsontext import dumps, loads
+from gateway.json_codec import dumps, loads
 
 Environ = dict[str, Any]
 BEGUN = "switchyard.body"

@@ -3,7 +3,7 @@
 from flask import Flask, Response, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from gateway.web.respond import EXPOSED
 
 

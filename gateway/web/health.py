@@ -4,10 +4,11 @@ import time
 
 from flask import Blueprint, Response
 
-from gateway import VERSION, metrics
+from gateway import VERSION
+from gateway.observability import metrics
 from gateway.web.auth import require_api_key
-from gateway.web.respond import Answer, as_json
-from gateway.web.rooms import rooms
+from gateway.web.respond import GatewayResponse, as_json
+from gateway.web.services import current_services
 
 blueprint = Blueprint("health", __name__)
 
@@ -24,9 +25,9 @@ def ready() -> Response:
     Whether there is any provider that a request could go to; which targets are left alone at the moment; how many calls
     of clients this process holds, and how many of upstreams are under way.
     """
-    own = rooms()
-    listed = (target.provider.name for targets in own.directory.models.values() for target in targets)
-    names = list(dict.fromkeys([*own.directory.providers, *listed]))
+    own = current_services()
+    listed = (target.provider.name for targets in own.registry.models.values() for target in targets)
+    names = list(dict.fromkeys([*own.registry.providers, *listed]))
     if not names:
         return as_json({"status": "unavailable"}, 503)
     standings = own.router.standings
@@ -38,4 +39,4 @@ def ready() -> Response:
 @require_api_key
 def exposition() -> Response:
     """How targets stand, for Prometheus."""
-    return Answer([metrics.exposition()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])
+    return GatewayResponse([metrics.exposition()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])

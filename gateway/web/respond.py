@@ -6,8 +6,8 @@ from typing import Any
 from flask import Response
 from werkzeug.datastructures import Headers
 
-from gateway.call import Call
-from gateway.jsontext import dumps
+from gateway.json_codec import dumps
+from gateway.routing.call import Call
 
 EXPOSED = (
     "x-request-id",
@@ -19,11 +19,16 @@ EXPOSED = (
 )
 """The headers that a page of another origin may read."""
 
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
 MOST = 8000
 """Characters of a header: clients read no more than some tens of thousands in all."""
 
 
-class Answer(Response):
+class GatewayResponse(Response):
     """A response of ours: its headers are as they have to be, and its body is bytes, so that nothing is looked through."""
 
     default_mimetype = None
@@ -41,7 +46,7 @@ class Answer(Response):
 
 def as_json(data: Any, status: int = 200) -> Response:
     body = dumps(data)
-    return Answer([body], status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return GatewayResponse([body], status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
 
 
 def gateway_headers(response: Response, call: Call) -> Response:

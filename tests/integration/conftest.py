@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.recorded import ODD, PROVIDERS, told
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, message, plain, streamed, text
-from tests.integration.wire import chat, stream
+from tests.support.http_client import chat, stream
+from tests.support.recordings import ODD, PROVIDERS, told
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, message, plain, streamed, text
 
 LATE = 14.0
 """Seconds of silence, past the 10 that the gateway waits before it begins."""

@@ -3,8 +3,8 @@
 import pytest
 import requests
 
-from tests.conftest import KEY, LIMIT, OTHER_KEY
-from tests.integration.wire import CHAT, chat, error, get, post
+from tests.support.environment import KEY, LIMIT, OTHER_KEY
+from tests.support.http_client import CHAT, chat, error, get, post
 
 EXPOSED = {
     "x-request-id",

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.conftest import BODY_TIMEOUT
-from tests.integration.wire import CHAT, answer, chat, enveloped, error, get, post, request_head, spoken
+from tests.support.environment import BODY_TIMEOUT
+from tests.support.http_client import CHAT, answer, chat, enveloped, error, get, post, request_head, spoken
 
 GOOD = json.dumps(chat()).encode()
 DEEP = 10_000

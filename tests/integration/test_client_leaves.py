@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.upstream import ROLE, STOP, head, plain, streamed, text
-from tests.integration.wire import chat, get, opened
-from tests.servers import eventually
+from tests.support.http_client import chat, get, opened
+from tests.support.scripted_upstream import ROLE, STOP, head, plain, streamed, text
+from tests.support.servers import eventually
 
 FOREVER = 30.0
 SOON = 5.0

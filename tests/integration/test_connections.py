@@ -6,8 +6,8 @@ import socket
 import time
 from contextlib import closing
 
-from tests.integration.upstream import DONE, ROLE, STOP, message, plain, streamed, text
-from tests.integration.wire import CHAT, answer, chat, opened, request_head
+from tests.support.http_client import CHAT, answer, chat, opened, request_head
+from tests.support.scripted_upstream import DONE, ROLE, STOP, message, plain, streamed, text
 
 LARGE = "word " * 400_000
 

@@ -7,10 +7,10 @@ import time
 import pytest
 import requests
 
-from tests import servers
-from tests.conftest import at
-from tests.integration.upstream import ROLE, STOP, streamed, text
-from tests.integration.wire import CHAT, chat
+from tests.support import servers
+from tests.support.environment import provider_urls
+from tests.support.http_client import CHAT, chat
+from tests.support.scripted_upstream import ROLE, STOP, streamed, text
 
 FOREVER = 40.0
 GRACE = 6
@@ -18,7 +18,7 @@ GRACE = 6
 
 @pytest.fixture
 def ending(folder, upstream, worker_class):
-    environ = {"GATEWAY_WORKER_CLASS": worker_class, "GRACEFUL_TIMEOUT": str(GRACE), **at(upstream.url)}
+    environ = {"GATEWAY_WORKER_CLASS": worker_class, "GRACEFUL_TIMEOUT": str(GRACE), **provider_urls(upstream.url)}
     with servers.gateway(folder / f"ending-{worker_class}", **environ) as server:
         yield server
 

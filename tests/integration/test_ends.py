@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from tests import servers
-from tests.integration.wire import CHAT, chat, opened, request_head
-from tests.servers import PATIENCE, eventually
+from tests.support import servers
+from tests.support.http_client import CHAT, chat, opened, request_head
+from tests.support.servers import PATIENCE, eventually
 
 CLIENTS = 30
 GRACE = 20

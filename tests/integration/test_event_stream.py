@@ -5,8 +5,8 @@ import json
 import pytest
 from openai import APIError
 
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, chunk, head, plain, streamed, text
-from tests.integration.wire import chat, error, post, stream
+from tests.support.http_client import chat, error, post, stream
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, chunk, head, plain, streamed, text
 
 HELLO = (ROLE, text("Hel"), text("lo"), STOP)
 ASKED_USAGE = {"stream_options": {"include_usage": True}}

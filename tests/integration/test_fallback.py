@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, completion, head, message, plain, streamed, text
-from tests.integration.wire import chat, error, post, stream
+from tests.support.http_client import chat, error, post, stream
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, completion, head, message, plain, streamed, text
 
 SECOND = plain(message("Second."))
 FAILED = {"error": {"message": "Not now.", "type": "x"}}

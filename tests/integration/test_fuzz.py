@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers import gateway
+from tests.support.servers import gateway
 
 MODELS_OWN_LIMITS = """
 [[operations]]

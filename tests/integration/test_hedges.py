@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from tests import servers
-from tests.conftest import KEY, at
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, plain, streamed, text
-from tests.integration.wire import chat, get, opened, stream
-from tests.servers import eventually
+from tests.support import servers
+from tests.support.environment import KEY, provider_urls
+from tests.support.http_client import chat, get, opened, stream
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, plain, streamed, text
+from tests.support.servers import eventually
 
 BEAT = b": beat\n\n"
 SOON = 2.0
@@ -32,7 +32,7 @@ def hedging(worker_class, folder, upstream):
     with servers.configured(
         folder / f"hedging-{worker_class}",
         json.dumps({"model_list": models, "router_settings": {"models": each}}),
-        **at(upstream.url),
+        **provider_urls(upstream.url),
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=KEY,
         FIRST_CONTENT_TIMEOUT="14",

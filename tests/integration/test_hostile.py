@@ -5,8 +5,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import servers
-from tests.integration.wire import CHAT, chat, get
+from tests.support import servers
+from tests.support.http_client import CHAT, chat, get
 
 SOON = 8
 EMBEDDINGS = "/v1/embeddings"

@@ -11,11 +11,11 @@ from functools import partial
 import pytest
 import requests
 
-from tests import servers
-from tests.conftest import KEY, OTHER_KEY, UPSTREAM_KEY
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, completion, plain, streamed, text
-from tests.integration.wire import chat, get, post
-from tests.servers import Server, eventually
+from tests.support import servers
+from tests.support.environment import KEY, OTHER_KEY, UPSTREAM_KEY
+from tests.support.http_client import chat, get, post
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, completion, plain, streamed, text
+from tests.support.servers import Server, eventually
 
 
 def logged(gateway, body, **headers):

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from tests import servers
-from tests.integration.wire import Stream, chat, opened, post
-from tests.servers import Server
+from tests.support import servers
+from tests.support.http_client import Stream, chat, opened, post
+from tests.support.servers import Server
 
 STREAMS = {"gevent": 1000, "gthread": 500}
 THREADS = 530

@@ -5,12 +5,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.faults import AFTER, BODY, DIALECTS, FORMS, PHASES, STREAM
-from tests.integration.matrix import DOCUMENT, ROWS, document
-from tests.integration.observing import gateway, observed, requests_logged
-from tests.integration.upstream import unreachable
-from tests.integration.wire import get
-from tests.servers import WORKER_CLASSES
+from tests.support.fault_matrix import DOCUMENT, ROWS, document
+from tests.support.faults import AFTER, BODY, DIALECTS, FORMS, PHASES, STREAM
+from tests.support.http_client import get
+from tests.support.observation import gateway, observed, requests_logged
+from tests.support.scripted_upstream import unreachable
+from tests.support.servers import WORKER_CLASSES
 
 AT_ONCE = 32
 """Calls under way at each gateway."""

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.faults import AFTER, BROKEN_OFF, HEADERS, OPENAI
-from tests.integration.matrix import AWAY, HEALTHY, ROWS
-from tests.integration.observing import gateway, observed
-from tests.integration.upstream import unreachable
-from tests.servers import ROOT
+from tests.support.fault_matrix import AWAY, HEALTHY, ROWS
+from tests.support.faults import AFTER, BROKEN_OFF, HEADERS, OPENAI
+from tests.support.observation import gateway, observed
+from tests.support.scripted_upstream import unreachable
+from tests.support.servers import ROOT
 
 LEAVES = ((HEADERS, AWAY), (AFTER, f"{AWAY} in a silence"))
 BREAKS = ((AFTER, BROKEN_OFF), (AFTER, "reset"), (AFTER, "an error event"))
@@ -29,13 +29,13 @@ class Mutant(NamedTuple):
 
 MUTANTS = {
     "swallows an error": Mutant(
-        "gateway/completions.py",
-        "    except GatewayError as error:\n        ended = forgotten(error)\n",
-        "    except GatewayError:\n        frames.append(DONE)\n",
+        "gateway/completions/event_stream.py",
+        "    except GatewayError as failure:\n        error = forgotten(failure)\n",
+        "    except GatewayError:\n        frames.append(b'data: [DONE]\\n\\n')\n",
         BREAKS,
     ),
     "makes up a finish_reason": Mutant(
-        "gateway/adapters/openai_stream.py",
+        "gateway/dialects/openai/stream.py",
         "    if used:\n        yield ",
         "    for index in (index for index, choice in choices.items() if not choice.finished):\n"
         '        yield {**ident, "choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}\n'

@@ -5,8 +5,8 @@ import concurrent.futures
 import pytest
 import requests
 
-from tests import servers
-from tests.integration.wire import CHAT, chat
+from tests.support import servers
+from tests.support.http_client import CHAT, chat
 
 
 @pytest.fixture(scope="module")

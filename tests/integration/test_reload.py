@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests import servers
-from tests.conftest import at
-from tests.integration.upstream import DONE, ROLE, STOP, Upstream, completion, plain, streamed, text
-from tests.integration.wire import CHAT, chat, post
-from tests.servers import PATIENCE, Server, eventually
+from tests.support import servers
+from tests.support.environment import provider_urls
+from tests.support.http_client import CHAT, chat, post
+from tests.support.scripted_upstream import DONE, ROLE, STOP, Upstream, completion, plain, streamed, text
+from tests.support.servers import PATIENCE, Server, eventually
 
 BEFORE, AFTER = "Before the reload.", "After the reload."
 GRACE = 40
@@ -79,7 +79,7 @@ class Held:
 def configured(tmp_path, upstream, worker_class):
     """A gateway that says BEFORE."""
     environ = {
-        **at(upstream.url),
+        **provider_urls(upstream.url),
         "GATEWAY_WORKER_CLASS": worker_class,
         "GATEWAY_CONFIG": str(tmp_path / "models.yaml"),
         "GRACEFUL_TIMEOUT": str(GRACE),

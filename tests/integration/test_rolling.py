@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.wire import chat, post, stream
-from tests.servers import PATIENCE, Server, bare_environment, eventually, free_port, gunicorn, listening
-from tests.servers import ended as over_with
+from tests.support.http_client import chat, post, stream
+from tests.support.servers import PATIENCE, Server, bare_environment, eventually, free_port, gunicorn, listening
+from tests.support.servers import ended as over_with
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 STREAMS = 200

@@ -8,12 +8,12 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from gateway.breaker import LEAST_FAILURES
-from tests import servers
-from tests.conftest import KEY, at
-from tests.integration.upstream import DONE, RESET, ROLE, STOP, USAGE, completion, message, plain, streamed, text
-from tests.integration.wire import chat, error, get, opened, post, stream
-from tests.servers import eventually
+from gateway.health.circuit_breaker import LEAST_FAILURES
+from tests.support import servers
+from tests.support.environment import KEY, provider_urls
+from tests.support.http_client import chat, error, get, opened, post, stream
+from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, completion, message, plain, streamed, text
+from tests.support.servers import eventually
 
 CONFIG = """
 model_list:
@@ -48,7 +48,7 @@ def router(worker_class, folder, upstream):
     with servers.configured(
         folder / f"router-{worker_class}",
         CONFIG,
-        **at(upstream.url),
+        **provider_urls(upstream.url),
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=KEY,
         FIRST_CONTENT_TIMEOUT="1",
@@ -135,7 +135,9 @@ def test_prometheus_reads_how_targets_stand_in_all_processes(worker_class, folde
     model, busy = upstream.model(FAILED), upstream.model(plain({"error": {"message": "No."}}, 429, retry_after=60))
     place = folder / f"measured-{worker_class}"
     options = {"RETRY_MAX_ATTEMPTS": "1", "VALID_API_KEYS": KEY, "WEB_CONCURRENCY": "2"}
-    with servers.gateway(place, **at(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as measured:
+    with servers.gateway(
+        place, **provider_urls(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options
+    ) as measured:
         assert error(requests.get(f"{measured.url}/metrics", timeout=10), 401)
         for _ in range(4 * LEAST_FAILURES):
             post(measured, chat(f"openai/{model}"))
@@ -158,7 +160,7 @@ def test_a_probe_that_costs_nothing_brings_a_target_back(worker_class, folder, u
     model = upstream.model(*[FAILED] * LEAST_FAILURES, plain(completion()))
     place = folder / f"probed-{worker_class}"
     options = {"RETRY_MAX_ATTEMPTS": "1", "HEALTH_CHECK_INTERVAL": "2", "GATEWAY_DATA": str(place / "data")}
-    with servers.gateway(place, **at(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as probed:
+    with servers.gateway(place, **provider_urls(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as probed:
         for _ in range(LEAST_FAILURES):
             error(post(probed, chat(f"openai/{model}")), 502)
         assert eventually(lambda: get(probed, "/health/ready").json()["breakers"] == {}, 8)

@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests import servers
-from tests.conftest import KEY, at
-from tests.integration.upstream import ROLE, streamed, text
-from tests.integration.wire import chat, get, request_head
-from tests.servers import eventually
+from tests.support import servers
+from tests.support.environment import KEY, provider_urls
+from tests.support.http_client import chat, get, request_head
+from tests.support.scripted_upstream import ROLE, streamed, text
+from tests.support.servers import eventually
 
 ENDLESS = streamed(ROLE, *[text("x" * 60_000)] * 2000)
 """More than any socket's buffers take."""
@@ -25,7 +25,7 @@ def gateway(worker_class, tmp_path, upstream):
         "GRACEFUL_TIMEOUT": "2",
         "GATEWAY_THREADS": "6",
     }
-    with servers.gateway(tmp_path, **at(upstream.url), **told) as server:
+    with servers.gateway(tmp_path, **provider_urls(upstream.url), **told) as server:
         yield server
 
 

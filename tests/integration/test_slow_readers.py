@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from tests import servers
-from tests.conftest import at
-from tests.integration.upstream import DONE, ROLE, STOP, completion, plain, streamed, text
-from tests.integration.upstream import upstream as scripted
-from tests.integration.wire import Stream, chat, get, opened
-from tests.servers import Server, eventually
+from tests.support import servers
+from tests.support.environment import provider_urls
+from tests.support.http_client import Stream, chat, get, opened
+from tests.support.scripted_upstream import DONE, ROLE, STOP, completion, plain, streamed, text
+from tests.support.scripted_upstream import upstream as scripted
+from tests.support.servers import Server, eventually
 
 MB = 1 << 20
 WHOLE = 50 * MB
@@ -74,7 +74,7 @@ def pouring():
 @pytest.fixture
 def gateway(tmp_path, pouring, worker_class):
     """A gateway of its own: nothing else may use memory."""
-    with servers.gateway(tmp_path, **at(pouring.url), GATEWAY_WORKER_CLASS=worker_class) as server:
+    with servers.gateway(tmp_path, **provider_urls(pouring.url), GATEWAY_WORKER_CLASS=worker_class) as server:
         yield server
 
 

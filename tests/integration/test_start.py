@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from tests.integration.wire import chat, get, post
-from tests.servers import free_port, gateway, gunicorn
+from tests.support.http_client import chat, get, post
+from tests.support.servers import free_port, gateway, gunicorn
 
 
 def end(folder, **environ):

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests import servers
-from tests.conftest import KEY
-from tests.integration.upstream import completion, plain
-from tests.integration.wire import chat, error, get, post
+from tests.support import servers
+from tests.support.environment import KEY
+from tests.support.http_client import chat, error, get, post
+from tests.support.scripted_upstream import completion, plain
 
 TARGETS = {
     "keys/*": [{"api_key": "sk-first-key"}, {"api_key": "sk-second-key"}],

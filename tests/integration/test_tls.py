@@ -5,11 +5,11 @@ import ssl
 import pytest
 import trustme
 
-from tests import servers
-from tests.conftest import at
-from tests.integration.upstream import DONE, ROLE, STOP, completion, plain, streamed, text, upstream
-from tests.integration.wire import chat, opened, post, stream
-from tests.servers import eventually
+from tests.support import servers
+from tests.support.environment import provider_urls
+from tests.support.http_client import chat, opened, post, stream
+from tests.support.scripted_upstream import DONE, ROLE, STOP, completion, plain, streamed, text, upstream
+from tests.support.servers import eventually
 
 FOREVER = 30.0
 
@@ -33,7 +33,7 @@ def trusting(tmp_path, worker_class, secured, authority):
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     told = {"GATEWAY_WORKER_CLASS": worker_class, "REQUESTS_CA_BUNDLE": str(bundle)}
-    with servers.gateway(tmp_path / "gateway", **at(secured.url), **told) as server:
+    with servers.gateway(tmp_path / "gateway", **provider_urls(secured.url), **told) as server:
         yield server
 
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from tests import servers
-from tests.conftest import at
+from tests.support import servers
+from tests.support.environment import provider_urls
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -87,7 +87,9 @@ def claude(worker_class, folder, replay, pick):
 
 def replaying(replay, name):
     """Anthropic alone, gpt-4 being one of its recordings."""
-    ours = {variable: value for variable, value in at(replay.url).items() if variable.startswith("ANTHROPIC")}
+    ours = {
+        variable: value for variable, value in provider_urls(replay.url).items() if variable.startswith("ANTHROPIC")
+    }
     return {**ours, "MODEL_MAP": f"gpt-4=anthropic/{name}"}
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.upstream import STOP, completion, message, plain, streamed, text
-from tests.integration.wire import chat, error, post
+from tests.support.http_client import chat, error, post
+from tests.support.scripted_upstream import STOP, completion, message, plain, streamed, text
 
 WRONG_PLACES = [
     ("model",), ("messages",), ("messages", 0), ("messages", 0, "role"), ("messages", 0, "content"),

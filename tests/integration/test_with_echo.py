@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, NotFoundError
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
-from tests.integration.wire import get
+from tests.support.http_client import get
 
 MESSAGES = [{"role": "user", "content": "one two three"}]
 WEATHER = {

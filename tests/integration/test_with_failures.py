@@ -7,9 +7,9 @@ from contextlib import closing
 import openai
 import pytest
 
-from tests.integration.recorded import ODD, PROVIDERS, SEVERAL, ask, log_of, told
-from tests.integration.wire import chat, error, opened, post, stream
-from tests.servers import eventually
+from tests.support.http_client import chat, error, opened, post, stream
+from tests.support.recordings import ODD, PROVIDERS, SEVERAL, ask, log_of, told
+from tests.support.servers import eventually
 
 
 def test_an_error_within_a_stream_before_its_content_is_a_status(replayed, pick):

@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel, ConfigDict
 
-from tests.integration.recorded import MESSAGES, ODD, SEVERAL, ask, called, log_of, thought, told
+from tests.support.recordings import MESSAGES, ODD, SEVERAL, ask, called, log_of, thought, told
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 

@@ -7,9 +7,9 @@ from openapi_spec_validator import validate
 from schemathesis.core.parameters import ParameterLocation
 
 from gateway.errors import InvalidRequest
-from gateway.web.openapi import document
-from gateway.web.schemas import CHAT, EMBEDDINGS, chat, embeddings
-from tests.web.chats import ACCEPTED, REFUSED
+from gateway.web.openai.openapi import document
+from gateway.web.openai.request_schemas import CHAT, EMBEDDINGS, chat, embeddings
+from tests.support.chat_examples import ACCEPTED, REFUSED
 
 DOCUMENT = document("http://127.0.0.1:8000")
 SCHEMAS = DOCUMENT["components"]["schemas"]

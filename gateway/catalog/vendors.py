@@ -1,0 +1,290 @@
+"""The vendors, one row each; a provider is a vendor that is turned on, a target a model of a provider."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.catalog.model_info import UNKNOWN, Facts
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """
+    What is known of a vendor's API; docs/providers.md says from which page.
+
+    Its environment variables are `<NAME>_BASE_URL` and `keys`, NAME in capitals with underscores. `also` are other
+    names for it in a model's address (LiteLLM's). `keyless`: it answers without a key, so that its base URL alone
+    turns it on. The rest is read by the OpenAI adapter alone:
+    `refuses`: documented OpenAI fields that the API answers with an error, or by its own page ignores; they are
+    dropped and reported. `messages[].name` stands for that field of every message.
+    `renames`: (model glob, OpenAI's field, the vendor's field).
+    `developer`: it knows the role `developer`; else that is sent as `system`.
+    `thoughts`: the field in which an assistant message takes its reasoning back; None: it refuses such a field.
+    `stream_usage`: it takes `stream_options`.
+    Of a request that ends with the beginning of an answer: models that match one of `prefills` carry it on, and others
+    where it is marked by `prefix`, if the base URL ends with `marked_at`; None: none does.
+    """
+
+    name: str
+    base_url: str
+    keys: tuple[str, ...] = ()
+    dialect: str = "openai"
+    also: tuple[str, ...] = ()
+    keyless: bool = False
+    refuses: frozenset[str] = frozenset()
+    renames: tuple[tuple[str, str, str], ...] = ()
+    developer: bool = False
+    thoughts: str | None = "reasoning_content"
+    stream_usage: bool = True
+    prefills: tuple[str, ...] = ()
+    marked_at: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """How the names of its environment variables begin."""
+        return self.name.upper().replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A vendor as it is configured here: `base_url` without a slash at its end."""
+
+    vendor: Vendor
+    base_url: str
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.vendor.name
+
+
+Identity = tuple[str, str, str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    One place where a request can be answered. `timeout` in seconds; `rpm`, `tpm`: requests and tokens a minute;
+    `max_parallel`: calls at once; `weight`: its share among the targets of one model name; `connect`, `first_content`
+    and `silence`: seconds, where they are others than usual.
+    """
+
+    provider: Provider
+    model: str
+    timeout: float | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    weight: float | None = None
+    max_parallel: int | None = None
+    connect: float | None = None
+    first_content: float | None = None
+    silence: float | None = None
+    facts: Facts = UNKNOWN
+    identity: Identity = field(init=False, repr=False, compare=False)
+    """What is the same target by whatever name: provider, base URL, model and key."""
+
+    def __post_init__(self) -> None:
+        told = self.provider.name, self.provider.base_url, self.model, self.provider.key
+        object.__setattr__(self, "identity", told)
+
+    @property
+    def name(self) -> str:
+        """What a person reads of it."""
+        return f"{self.provider.name}/{self.model}"
+
+
+COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")
+
+MISTRAL_REFUSES = frozenset(
+    {
+        "audio",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "messages[].name",
+        "modalities",
+        "moderation",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+
+VENDORS: Mapping[str, Vendor] = {
+    vendor.name: vendor
+    for vendor in (
+        Vendor(
+            name="openai",
+            base_url="https://api.openai.com/v1",
+            keys=("OPENAI_API_KEY",),
+            developer=True,
+            thoughts=None,
+            renames=(
+                ("o[0-9]*", "max_tokens", "max_completion_tokens"),
+                ("gpt-5*", "max_tokens", "max_completion_tokens"),
+            ),
+        ),
+        Vendor(
+            name="anthropic",
+            base_url="https://api.anthropic.com",
+            keys=("ANTHROPIC_API_KEY",),
+            dialect="anthropic",
+            # Newer ones refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
+            prefills=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
+        ),
+        Vendor(
+            name="groq",
+            base_url="https://api.groq.com/openai/v1",
+            keys=("GROQ_API_KEY",),
+            refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages[].name"}),
+            thoughts="reasoning",
+        ),
+        Vendor(
+            name="mistral",
+            base_url="https://api.mistral.ai/v1",
+            keys=("MISTRAL_API_KEY",),
+            marked_at="",
+            refuses=MISTRAL_REFUSES,
+            renames=(COMPLETION_TOKENS, ("*", "seed", "random_seed")),
+            thoughts=None,
+            stream_usage=False,
+        ),
+        Vendor(
+            name="deepseek",
+            base_url="https://api.deepseek.com/v1",
+            keys=("DEEPSEEK_API_KEY",),
+            marked_at="/beta",
+            renames=(COMPLETION_TOKENS,),
+        ),
+        Vendor(name="xai", base_url="https://api.x.ai/v1", keys=("XAI_API_KEY",)),
+        Vendor(
+            name="openrouter",
+            base_url="https://openrouter.ai/api/v1",
+            keys=("OPENROUTER_API_KEY",),
+            developer=True,
+            thoughts="reasoning",
+        ),
+        Vendor(
+            name="together",
+            base_url="https://api.together.ai/v1",
+            keys=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"),
+            also=("together_ai", "togetherai"),
+            thoughts="reasoning",
+        ),
+        Vendor(
+            name="fireworks",
+            base_url="https://api.fireworks.ai/inference/v1",
+            keys=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
+            also=("fireworks_ai",),
+        ),
+        Vendor(
+            name="perplexity",
+            base_url="https://api.perplexity.ai",
+            keys=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
+            renames=(COMPLETION_TOKENS,),
+            thoughts=None,
+        ),
+        Vendor(
+            name="cerebras",
+            base_url="https://api.cerebras.ai/v1",
+            keys=("CEREBRAS_API_KEY",),
+            refuses=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
+            thoughts="reasoning",
+        ),
+        Vendor(
+            name="nvidia",
+            base_url="https://integrate.api.nvidia.com/v1",
+            keys=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
+            also=("nvidia_nim",),
+        ),
+        Vendor(name="deepinfra", base_url="https://api.deepinfra.com/v1/openai", keys=("DEEPINFRA_API_KEY",)),
+        Vendor(name="moonshot", base_url="https://api.moonshot.ai/v1", keys=("MOONSHOT_API_KEY",)),
+        Vendor(
+            name="sambanova",
+            base_url="https://api.sambanova.ai/v1",
+            keys=("SAMBANOVA_API_KEY",),
+            refuses=frozenset({"presence_penalty", "frequency_penalty", "logit_bias"}),
+        ),
+        Vendor(
+            name="huggingface",
+            base_url="https://router.huggingface.co/v1",
+            keys=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+            thoughts=None,
+        ),
+        Vendor(
+            name="github-models",
+            base_url="https://models.github.ai/inference",
+            keys=("GITHUB_MODELS_API_KEY", "GITHUB_API_KEY"),
+            also=("github", "github_models"),
+            thoughts=None,
+        ),
+        Vendor(
+            name="dashscope",
+            base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            keys=("DASHSCOPE_API_KEY",),
+            also=("qwencloud", "alibaba"),
+        ),
+        Vendor(
+            name="inception",
+            base_url="https://api.inceptionlabs.ai/v1",
+            keys=("INCEPTION_API_KEY", "INCEPTION_LABS_API_KEY"),
+            thoughts=None,
+        ),
+        Vendor(
+            name="lmstudio",
+            base_url="http://localhost:1234/v1",
+            keys=("LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"),
+            also=("lm_studio",),
+            keyless=True,
+        ),
+        Vendor(
+            name="llamacpp",
+            base_url="http://localhost:8080/v1",
+            keys=("LLAMACPP_API_KEY",),
+            also=("llama_cpp", "llamafile"),
+            keyless=True,
+        ),
+        Vendor(
+            name="vllm",
+            base_url="http://localhost:8000/v1",
+            keys=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
+            also=("hosted_vllm",),
+            keyless=True,
+        ),
+        Vendor(
+            name="openai-compatible",
+            base_url="",
+            keys=("OPENAI_COMPATIBLE_API_KEY",),
+            also=("openai_compatible", "openai_like", "custom_openai"),
+            keyless=True,
+        ),
+        Vendor(name="echo", base_url="echo://", developer=True, keyless=True),
+    )
+}
+
+NAMED: Mapping[str, Vendor] = {name: vendor for vendor in VENDORS.values() for name in (vendor.name, *vendor.also)}
+"""A vendor by any of the names that it has in a model's address."""
+
+GENERIC = VENDORS["openai-compatible"]
+"""Whoever speaks OpenAI's format and is nobody known."""
+ECHO = VENDORS["echo"]
+"""The built-in stand-in: no vendor, no network."""
+
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("/chat/completions",),
+    "anthropic": ("/v1/messages", "/v1"),
+}
+"""What people write after a base URL, by dialect, though the adapter adds it."""
+
+
+def bare_base(vendor: Vendor, url: str) -> str:
+    """`url` without what the adapter of `vendor` adds to a base URL."""
+    ending = next((ending for ending in ENDINGS.get(vendor.dialect, ()) if url.endswith(ending)), "")
+    return url.removesuffix(ending)

@@ -1,0 +1,12 @@
+"""Wire formats, as pure functions: one folder each, with the side that faces upstreams and the one that faces clients.
+
+No I/O, clock, chance, environment or Flask. `ADAPTERS` are the upstream sides, by the name that a vendor's row gives.
+"""
+
+from collections.abc import Mapping
+
+from gateway.dialects.anthropic.adapter import ADAPTER as ANTHROPIC
+from gateway.dialects.contract import Adapter
+from gateway.dialects.openai.adapter import ADAPTER as OPENAI
+
+ADAPTERS: Mapping[str, Adapter] = {"anthropic": ANTHROPIC, "openai": OPENAI}

@@ -1,0 +1,74 @@
+"""The upstream of the built-in model: an OpenAI-dialect server without a socket."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import requests
+from requests.adapters import BaseAdapter
+
+from gateway.echo import model
+from gateway.json_codec import dumps, loads
+from gateway.stream_events import PAUSE, Pause
+from gateway.transport.client_watch import Watch, check_drain
+
+
+class EchoAdapter(BaseAdapter):
+    """Serves `echo://`; `pace` in seconds a word."""
+
+    def __init__(self, pace: float, sleep: Callable[[float], None]) -> None:
+        super().__init__()
+        self._pace, self._sleep, self._count = pace, sleep, itertools.count()
+
+    def open(self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, watch: Watch) -> "EchoExchange":
+        try:
+            return self._answer(url, loads(body), watch)
+        except model.Refused as error:
+            said = {"message": str(error), "type": "invalid_request_error", "param": error.param, "code": None}
+            return EchoExchange(dumps({"error": said}), status=400)
+
+    def _answer(self, url: str, asked: Any, watch: Watch) -> "EchoExchange":
+        if url.endswith("/embeddings"):
+            return EchoExchange(dumps(model.embeddings(asked)))
+        ident, created = f"chatcmpl-echo-{next(self._count)}", int(time.time())
+        if not asked.get("stream"):
+            return EchoExchange(dumps(model.completion(asked, ident, created)))
+        frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in model.chunks(asked, ident, created)]
+        return EchoExchange(b"", self._paced([*frames, b"data: [DONE]\n\n"], watch))
+
+    def send(self, *_args: Any, **_options: Any) -> requests.Response:
+        raise requests.ConnectionError("echo has no address")
+
+    def close(self) -> None:
+        pass
+
+    def _paced(self, frames: list[bytes], watch: Watch) -> Iterator[bytes | Pause]:
+        for frame in frames:
+            check_drain(time.monotonic())
+            yield frame
+            if self._pace:
+                self._sleep(self._pace)
+            if time.monotonic() >= watch.wake:
+                yield PAUSE
+
+
+class EchoExchange:
+    """An exchange that has happened already."""
+
+    def __init__(self, body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {"content-type": "application/json" if body else "text/event-stream"}
+        self._body, self._blocks = body, iter(blocks)
+
+    def head(self) -> Iterator[Pause]:
+        return iter(())
+
+    def blocks(self) -> Iterator[bytes | Pause]:
+        return self._blocks
+
+    def body(self) -> bytes:
+        return self._body
+
+    def close(self) -> None:
+        pass

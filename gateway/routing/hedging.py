@@ -1,0 +1,164 @@
+"""Two attempts at once, where the first is late: the first content wins, the other is cancelled."""
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from gateway.catalog.vendors import Target
+from gateway.errors import GatewayError, InternalError, forgotten, traced
+from gateway.health.target_health import Attempt
+from gateway.routing.attempt import Stream, failed
+from gateway.routing.call import Call
+from gateway.routing.failover import Plan
+from gateway.stream_events import PAUSE
+from gateway.transport.client_watch import Watch
+
+Work = Callable[[Call, Target, Attempt], Stream]
+Begun = Callable[[Call, Target], None]
+MOST_AHEAD = 64
+"""Chunks that an attempt may be ahead of the client."""
+PATROL = 0.05
+"""Seconds after which each side looks whether the other is still there."""
+END = object()
+
+
+class Leg(threading.Thread):
+    """
+    One of the attempts, in a thread of its own, since each waits for its upstream.
+
+    `said` gets this leg for each item of its own `items`: what it gave, END, or the error that it ended with.
+    """
+
+    def __init__(
+        self, call: Call, target: Target, attempt: Attempt, *, work: Work, begun: Begun, said: "queue.Queue[Leg]"
+    ) -> None:
+        super().__init__(name="hedge", daemon=True)
+        self.call = replace(call, watch=Watch(patrol=PATROL), closers=[], attempts=[])
+        self.target, self.attempt, self._work, self._begun, self._said = target, attempt, work, begun, said
+        self.items: queue.Queue[Any] = queue.Queue(MOST_AHEAD)
+
+    def run(self) -> None:
+        try:
+            with closing(self._work(self.call, self.target, self.attempt)) as items:
+                began = False
+                for item in items:
+                    if item is not PAUSE and not began:
+                        began = True
+                        self._begun(self.call, self.target)
+                    self._tell(item)
+            self._tell(END)
+        except GatewayError as error:
+            self._tell(forgotten(error))
+        except Exception as error:  # noqa: BLE001 - a fault of ours: it must not leave the client waiting
+            structlog.get_logger().error("fault", request_id=self.call.id, **traced(error))
+            self._tell(InternalError("The gateway failed."))
+        finally:
+            self.call.close()
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self.call.watch.cancelled = True
+
+    def _tell(self, item: Any) -> None:
+        while not self.call.watch.cancelled:
+            try:
+                self.items.put(item, timeout=PATROL)
+            except queue.Full:
+                continue
+            self._said.put(self)
+            return
+
+
+class Race:
+    """
+    The attempt of a plan, and, after `late` seconds without content, one of its next target beside it. `begun` is called
+    when the first content of one is there.
+    """
+
+    def __init__(self, call: Call, plan: Plan, late: float, work: Work, begun: Begun = lambda *_: None) -> None:
+        self._call, self._plan, self._work, self._begun = call, plan, work, begun
+        self._said: queue.Queue[Leg] = queue.Queue()
+        self._legs: list[Leg] = []
+        self._hedge_at = time.monotonic() + late
+        self._looked = 0.0
+
+    def run(self) -> Stream:
+        """What the winner says; PAUSE when nothing came before `wake`. Raises its error, or the last one's."""
+        try:
+            self._start(self._plan.target, self._plan.attempt)
+            winner = None
+            while True:
+                leg = self._next()
+                if (leg is None or winner is None) and time.monotonic() >= self._call.watch.wake:
+                    yield PAUSE
+                if leg is None or winner not in (None, leg):
+                    continue
+                item = leg.items.get()
+                if item is END:
+                    return
+                if isinstance(item, GatewayError):
+                    self._lost(leg, item)
+                    continue
+                if winner is None and item is not PAUSE:
+                    winner = leg
+                    self._won(winner)
+                if winner is not None:
+                    yield item
+        finally:
+            for leg in self._legs:
+                leg.cancel()
+
+    def _start(self, target: Target, attempt: Attempt) -> None:
+        leg = Leg(self._call, target, attempt, work=self._work, begun=self._begun, said=self._said)
+        try:
+            leg.start()
+        except RuntimeError as error:  # no thread is to be had
+            fault = InternalError("The gateway failed.")
+            with attempt:
+                raise fault from error
+        self._legs.append(leg)
+
+    def _next(self) -> Leg | None:
+        """The leg that has something to say; None after a while. Starts the second one when it is time."""
+        now = time.monotonic()
+        if now - self._looked >= PATROL:
+            self._looked = now
+            self._call.watch.look()
+        until = math.inf if self._plan.hedged else self._hedge_at - now
+        if until <= 0:
+            other = self._plan.hedge()
+            if other:
+                self._start(*other)
+        try:
+            return self._said.get(timeout=max(0.001, min(PATROL, until)))
+        except queue.Empty:
+            return None
+
+    def _lost(self, leg: Leg, error: GatewayError) -> None:
+        """A leg failed before any content. Raises its error when it was the last."""
+        self._legs.remove(leg)
+        self._call.attempt_began = leg.call.attempt_began
+        if not self._legs:
+            self._plan.won(leg.target, leg.attempt)
+            raise error
+        failed(self._call, leg.target, error)
+        self._plan.lost(leg.target, error)
+
+    def _won(self, winner: Leg) -> None:
+        self._plan.hedged = True
+        losers = [leg for leg in self._legs if leg is not winner]
+        for leg in losers:
+            leg.cancel()
+            self._call.attempt_began = leg.call.attempt_began
+            self._call.cancelled(leg.target)
+        self._legs = [winner]
+        self._plan.won(winner.target, winner.attempt, tuple(leg.target for leg in losers))
+        self._call.attempt_began, self._call.dropped = winner.call.attempt_began, winner.call.dropped
+        self._call.leg = winner.call

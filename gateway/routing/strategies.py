@@ -1,0 +1,110 @@
+"""In which order the targets of a call are tried."""
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gateway.catalog.routing_policy import (
+    LEAST_BUSY,
+    LOWEST_COST,
+    LOWEST_LATENCY,
+    PRIORITY,
+    ROUND_ROBIN,
+    STICKY,
+    WEIGHTED,
+)
+from gateway.catalog.vendors import Target
+from gateway.health.target_health import Standings
+
+Targets = tuple[Target, ...]
+MOST_TURNS = 4096
+"""Model names whose turn is remembered."""
+
+
+class Asked(NamedTuple):
+    """What of a call an order may depend on: the model's name, what a sticky one sticks to, whether the answer streams."""
+
+    model: str
+    session: str = ""
+    streams: bool = False
+
+
+class Order:
+    """The strategies, with what they remember. `chance` is a number from 0 to 1."""
+
+    def __init__(self, standings: Standings, chance: Callable[[], float] = random.random) -> None:
+        self._standings, self._chance = standings, chance
+        self._turns: dict[str, int] = {}
+        self._strategies: Mapping[str, Callable[[Targets, Asked], Targets]] = {
+            PRIORITY: lambda targets, _: targets,
+            WEIGHTED: lambda targets, _: _by(self._draw, targets),
+            ROUND_ROBIN: self._round_robin,
+            LEAST_BUSY: self._least_busy,
+            LOWEST_LATENCY: self._lowest_latency,
+            LOWEST_COST: lambda targets, _: tuple(sorted(targets, key=_cost)),
+            STICKY: _sticky,
+        }
+
+    def arranged(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
+        """The targets in the order in which to try them."""
+        if len(targets) < 2:
+            return targets
+        name = strategy or usual(targets)
+        ordered = self._strategies[name](targets, asked)
+        if name == ROUND_ROBIN:
+            self._next_turn(asked.model)
+        return ordered
+
+    def foretold(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
+        """What `arranged` would say, as far as that is not chance, without taking a turn."""
+        return self._strategies[strategy or usual(targets)](targets, asked)
+
+    def _draw(self, target: Target) -> float:
+        """Of all draws the least is a target's with a chance in proportion to its weight (1 where none is given)."""
+        weight = 1.0 if target.weight is None else target.weight
+        return -math.log(1 - self._chance()) / weight if weight > 0 else math.inf
+
+    def _next_turn(self, model: str) -> None:
+        if len(self._turns) >= MOST_TURNS:
+            self._turns.clear()
+        self._turns[model] = self._turns.get(model, 0) + 1
+
+    def _round_robin(self, targets: Targets, asked: Asked) -> Targets:
+        turn = self._turns.get(asked.model, 0) % len(targets)
+        return targets[turn:] + targets[:turn]
+
+    def _least_busy(self, targets: Targets, _: Asked) -> Targets:
+        return _by(lambda target: (self._standings.of(target).under_way, self._chance()), targets)
+
+    def _lowest_latency(self, targets: Targets, asked: Asked) -> Targets:
+        return _by(lambda target: self._standings.of(target).pace(streams=asked.streams).average, targets)
+
+
+def usual(targets: Targets) -> str:
+    """The strategy where none is said."""
+    return PRIORITY if all(target.weight is None for target in targets) else WEIGHTED
+
+
+def _by(key: Callable[[Target], float | tuple[float, ...]], targets: Targets) -> Targets:
+    keyed = [(key(target), n) for n, target in enumerate(targets)]
+    return tuple(targets[n] for _, n in sorted(keyed))
+
+
+def _cost(target: Target) -> float:
+    """Dollars for a token in and one out; what nothing is known of comes last."""
+    costs = target.facts.input_cost, target.facts.output_cost
+    return math.inf if None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def _sticky(targets: Targets, asked: Asked) -> Targets:
+    """The same order for the same session, and, when a target is added or gone, for most of the others (rendezvous)."""
+    if not asked.session:
+        return targets
+    return tuple(sorted(targets, key=lambda target: _score(target, asked.session)))
+
+
+def _score(target: Target, session: str) -> bytes:
+    name = "\0".join([*map(str, target.identity), session])
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,84 @@
+"""From a request's body to the call that it makes, counted among those that this process holds."""
+
+import math
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from flask import g, request
+
+from gateway.dialects.contract import ClientDialect
+from gateway.errors import InvalidRequest, ModelNotFound, Overloaded
+from gateway.openai_types import Chat
+from gateway.routing.call import Call
+from gateway.server.response_writer import CALL
+from gateway.transport.client_watch import Watch
+from gateway.web.body import json_body
+from gateway.web.services import Services
+
+MAX_TIMEOUT = 1_000_000
+"""Seconds that `x-gateway-timeout` may say."""
+TRUE_VALUES = ("1", "true", "yes", "on")
+
+
+def request_json(services: Services) -> Any:
+    """The JSON of the present request. Raises InvalidRequest."""
+    settings = services.settings
+    return json_body(request.environ, settings.max_body, services.deadlines, settings.body_timeout)
+
+
+def start_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
+    """
+    The call of a validated request, as `g.call` for the log, and in the environ for the response writer.
+
+    Raises ModelNotFound, InvalidRequest, and Overloaded where this process holds as many calls as it can.
+    """
+    call = g.call = request.environ[CALL] = build_call(services, client, chat)
+    services.probes.begin()
+    if not services.calls.take():
+        raise Overloaded("The gateway is at its limit of calls in flight. Try again in a moment.")
+    call.closers.append(services.calls.give)
+    return call
+
+
+def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
+    """The call of a validated request, with its targets; nothing is counted. Raises ModelNotFound, InvalidRequest."""
+    environ, registry = request.environ, services.registry
+    fallbacks = chat.get("models") or ()
+    chat = {name: value for name, value in chat.items() if name != "models"} if "models" in chat else chat
+    route = registry.route(chat["model"])
+    policy = replace(route.policy, fallbacks=(*fallbacks, *route.policy.fallbacks)) if fallbacks else route.policy
+    for index, name in enumerate(fallbacks):
+        try:
+            registry.targets(name)
+        except ModelNotFound as error:
+            error.param = f"models[{index}]"
+            raise
+    strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in TRUE_VALUES
+    return Call(
+        id=g.request_id,
+        client=client,
+        chat=chat,
+        targets=route.targets,
+        created=int(time.time()),
+        policy=policy,
+        session=environ.get("HTTP_X_GATEWAY_SESSION") or chat.get("user") or "",
+        more=partial(registry.others, policy),
+        watch=Watch(environ.get("gunicorn.socket")),
+        strict=strict or services.settings.strict,
+        deadline=deadline(environ.get("HTTP_X_GATEWAY_TIMEOUT")),
+    )
+
+
+def deadline(timeout: str | None) -> float:
+    """By `time.monotonic()`, from `x-gateway-timeout` in seconds. Raises InvalidRequest."""
+    if timeout is None:
+        return math.inf
+    try:
+        seconds = float(timeout) if "_" not in timeout else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise InvalidRequest(f"The header x-gateway-timeout must be a number of seconds above 0, up to {MAX_TIMEOUT}.")
+    return time.monotonic() + seconds

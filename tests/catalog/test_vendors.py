@@ -1,0 +1,71 @@
+"""The vendors' table, held against itself and its page in the docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.catalog.vendors import NAMED, VENDORS, Provider, bare_base
+
+DOCS = Path(__file__).parents[2] / "docs/providers.md"
+
+
+def rows():
+    return {
+        row[0].strip("`"): row[1:]
+        for row in (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in DOCS.read_text().splitlines()
+            if line.startswith("| `")
+        )
+    }
+
+
+def test_the_docs_have_a_row_for_each_vendor_with_its_url_and_its_keys():
+    documented = rows()
+    assert list(documented) == list(VENDORS)
+    for name, (url, keys, *_) in documented.items():
+        assert url.strip("`") == VENDORS[name].base_url
+        assert tuple(re.findall(r"`([A-Z_]+)`", keys)) == VENDORS[name].keys
+
+
+def test_the_docs_name_what_each_vendor_refuses():
+    for name, (_, _, refuses, *_) in rows().items():
+        assert set(re.findall(r"`([^`]+)`", refuses)) == VENDORS[name].refuses
+
+
+def test_no_name_means_two_vendors():
+    names = [name for vendor in VENDORS.values() for name in (vendor.name, *vendor.also)]
+    assert len(names) == len(set(names)) == len(NAMED)
+
+
+def test_no_key_variable_turns_two_vendors_on():
+    keys = [key for vendor in VENDORS.values() for key in vendor.keys]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    "vendor", [vendor for vendor in VENDORS.values() if vendor.base_url.startswith("http")], ids=lambda v: v.name
+)
+def test_a_base_url_has_no_slash_and_no_endpoint_at_its_end(vendor):
+    assert not vendor.base_url.endswith("/")
+    assert bare_base(vendor, vendor.base_url) == vendor.base_url
+
+
+def test_who_needs_no_key_is_keyless():
+    assert {name for name, vendor in VENDORS.items() if not vendor.keys} == {"echo"}
+    assert {name for name, vendor in VENDORS.items() if vendor.keyless} == {
+        "lmstudio",
+        "llamacpp",
+        "vllm",
+        "openai-compatible",
+        "echo",
+    }
+
+
+def test_a_prefix_is_the_name_in_capitals():
+    assert VENDORS["github-models"].prefix == "GITHUB_MODELS"
+
+
+def test_a_providers_key_is_never_shown():
+    assert "hush" not in repr(Provider(VENDORS["openai"], "https://api.openai.com/v1", "hush"))

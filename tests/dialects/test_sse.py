@@ -1,0 +1,79 @@
+"""Server-sent events, however the bytes are cut."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dialects.sse import MOST, sse
+from gateway.errors import UpstreamFailed
+from gateway.stream_events import PAUSE, Event, Pause
+
+
+def events(*blocks: bytes) -> list[Event]:
+    return [event for event in sse(blocks) if not isinstance(event, Pause)]
+
+
+def test_an_event_is_its_data():
+    assert events(b'data: {"a": 1}\n\n') == [Event("", b'{"a": 1}')]
+
+
+def test_an_event_may_have_a_name():
+    assert events(b"event: error\ndata: x\n\n") == [Event("error", b"x")]
+
+
+def test_several_data_lines_are_joined_by_line_ends():
+    assert events(b"data: a\ndata: b\n\n") == [Event("", b"a\nb")]
+
+
+def test_the_space_after_the_colon_may_be_missing_and_only_one_is_taken():
+    assert events(b"data:a\n\ndata:  b\n\n") == [Event("", b"a"), Event("", b" b")]
+
+
+def test_comments_and_events_without_data_are_left_out():
+    assert events(b": ping\n\nevent: ping\n\nid: 7\n\nretry: 3\n\ndata: x\n\n") == [Event("", b"x")]
+
+
+def test_a_comment_may_stand_before_an_event_without_a_blank_line():
+    assert events(b": ping\ndata: x\n\n") == [Event("", b"x")]
+
+
+def test_a_byte_order_mark_is_skipped():
+    assert events(b"\xef\xbb", b"\xbfdata: x\n\n") == [Event("", b"x")]
+
+
+def test_what_stands_after_the_last_blank_line_was_cut():
+    assert events(b"data: a\n\ndata: b\n") == [Event("", b"a")]
+
+
+def test_separators_of_unicode_are_no_line_ends():
+    assert events("data: a\u2028b\x85c\n\n".encode()) == [Event("", "a\u2028b\x85c".encode())]
+
+
+def test_a_pause_follows_the_events_of_each_block_and_each_silence():
+    assert list(sse([b"data: a\n\ndata: b\n\nda", PAUSE, b"ta: c\n\n"])) == [
+        Event("", b"a"),
+        Event("", b"b"),
+        PAUSE,
+        PAUSE,
+        Event("", b"c"),
+        PAUSE,
+    ]
+
+
+def test_an_event_without_end_is_nonsense():
+    with pytest.raises(UpstreamFailed):
+        events(b"data: ", *itertools.repeat(b"x" * (MOST // 4), 5))
+
+
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+VALUES = st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=8), min_size=1, max_size=3)
+
+
+@given(st.lists(VALUES, max_size=5), LINE_ENDS, st.data())
+def test_the_cuts_between_blocks_make_no_difference(said, end, data):
+    wire = b"".join(b"".join(b"data: " + value.encode() + end for value in values) + end for values in said)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=12)))
+    blocks = [wire[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(wire)])]
+    assert events(*blocks) == [Event("", "\n".join(values).encode()) for values in said]

@@ -1,0 +1,53 @@
+"""What the providers say they have."""
+
+import json
+from contextlib import closing
+
+import pytest
+
+from gateway.catalog.vendors import VENDORS, Provider
+from gateway.routing.provider_models import Listed, Listings, listed
+from gateway.transport.http_transport import Transport, WatchingAdapter
+from gateway.transport.pool import Pool, tls_context
+from tests.support.socket_upstream import OK, Upstream
+
+
+@pytest.mark.parametrize(
+    "data, models",
+    [
+        ({"data": [{"id": "a", "created": 5}, {"id": "b"}]}, [("a", 5), ("b", 0)]),
+        ({"data": [{"type": "model", "id": "claude", "created_at": "2025-09-29T00:00:00Z"}]}, [("claude", 1759104000)]),
+        ([{"id": "a"}, {"name": "no id"}, "x"], [("a", 0)]),
+    ],
+)
+def test_a_list_of_models_has_ids_and_times(data, models):
+    assert listed(data) == [Listed(*model) for model in models]
+
+
+@pytest.mark.parametrize("data", [{}, {"data": None}, "x", 5, None])
+def test_anything_else_is_no_list(data):
+    with pytest.raises(ValueError, match="no list"):
+        listed(data)
+
+
+def test_each_provider_is_asked_once_by_its_own_credentials_and_a_failure_leaves_it_out():
+    body = json.dumps({"data": [{"id": "m"}]}).encode()
+    good = Upstream(lambda connection, _: connection.sendall(OK + b"content-length: %d\r\n\r\n%b" % (len(body), body)))
+    bad = Upstream(lambda connection, _: connection.sendall(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"))
+    pool = Pool(5, tls_context(None), {}, "")
+    providers = {
+        "openai": Provider(VENDORS["openai"], good.url, "sk-one"),
+        "anthropic": Provider(VENDORS["anthropic"], good.url, "sk-two"),
+        "groq": Provider(VENDORS["groq"], bad.url, "sk-three"),
+        "echo": Provider(VENDORS["echo"], "echo://"),
+    }
+    listings = Listings(Transport({"http://": WatchingAdapter(pool)}).session, providers)
+    with closing(good), closing(bad), closing(pool):
+        for _ in range(2):
+            assert listings.models() == {"openai": [Listed("m", 0)], "anthropic": [Listed("m", 0)]}
+    asked = b"".join(sorted(good.requests))
+    assert (len(good.requests), len(bad.requests)) == (2, 1)
+    assert b"GET /v1/x/models" in asked
+    assert b"GET /v1/x/v1/models" in asked
+    assert b"Authorization: Bearer sk-one" in asked
+    assert b"x-api-key: sk-two" in asked

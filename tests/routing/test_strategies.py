@@ -1,0 +1,116 @@
+"""The order of targets."""
+
+from collections import Counter
+
+import pytest
+
+from gateway.catalog.model_info import UNKNOWN, Facts
+from gateway.catalog.routing_policy import (
+    LEAST_BUSY,
+    LOWEST_COST,
+    LOWEST_LATENCY,
+    PRIORITY,
+    ROUND_ROBIN,
+    STICKY,
+    WEIGHTED,
+)
+from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.health.target_health import Standings
+from gateway.routing.strategies import Asked, Order
+
+OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
+
+
+def target(model, cost=None, **options):
+    facts = UNKNOWN if cost is None else Facts(input_cost=cost, output_cost=cost)
+    return Target(OPENAI, model, facts=facts, **options)
+
+
+A, B, C = (target(name) for name in "abc")
+ALL = (A, B, C)
+ASKED = Asked("m")
+
+
+@pytest.fixture
+def standings():
+    return Standings()
+
+
+@pytest.fixture
+def order(standings):
+    return Order(standings)
+
+
+def firsts(order, strategy, targets=ALL, times=1000, session=""):
+    return Counter(order.arranged(targets, strategy, Asked("m", session))[0].model for _ in range(times))
+
+
+def test_without_a_word_and_without_weights_the_order_stays(order):
+    assert firsts(order, None) == firsts(order, PRIORITY) == {"a": 1000}
+
+
+def test_weights_are_shares(order):
+    heavy, light, never = target("heavy", weight=9), target("light", weight=1), target("never", weight=0)
+    for strategy in (None, WEIGHTED):
+        first = firsts(order, strategy, (never, light, heavy), times=2000)
+        assert 1600 < first["heavy"] < 1980
+        assert first["light"] > 20
+        assert first["never"] == 0
+
+
+def test_small_weights_are_shares_too(order):
+    first = firsts(order, WEIGHTED, (target("one", weight=1e-5), target("three", weight=3e-5)), times=2000)
+    assert 350 < first["one"] < 650
+
+
+def test_weighted_without_weights_is_even(order):
+    assert min(firsts(order, WEIGHTED, times=3000).values()) > 800
+
+
+def test_round_robin_takes_turns_name_by_name(order):
+    other = (A, target("y"))
+    taken = [
+        (
+            order.arranged(ALL, ROUND_ROBIN, Asked("one"))[0].model,
+            order.arranged(other, ROUND_ROBIN, Asked("other"))[0].model,
+        )
+        for _ in range(6)
+    ]
+    assert taken == [("a", "a"), ("b", "y"), ("c", "a"), ("a", "y"), ("b", "a"), ("c", "y")]
+
+
+def test_a_look_at_the_order_takes_no_turn(order):
+    for _ in range(5):
+        (look,) = {order.foretold(ALL, ROUND_ROBIN, ASKED) for _ in range(3)}
+        assert order.arranged(ALL, ROUND_ROBIN, ASKED) == look
+
+
+def test_the_least_busy_comes_first(order, standings):
+    for busy, times in ((A, 3), (C, 1)):
+        for _ in range(times):
+            standings.of(busy).enter()
+    assert order.arranged(ALL, LEAST_BUSY, ASKED) == (B, C, A)
+
+
+def test_the_fastest_comes_first_and_the_unmeasured_before_it(order, standings):
+    standings.of(A).pace(streams=False).took(0.5)
+    standings.of(B).pace(streams=False).took(0.2)
+    assert order.arranged(ALL, LOWEST_LATENCY, ASKED) == (C, B, A)
+
+
+def test_the_cheapest_comes_first_and_the_unknown_last(order):
+    dear, cheap = target("dear", 2e-6), target("cheap", 1e-6)
+    assert order.arranged((A, dear, cheap), LOWEST_COST, ASKED) == (cheap, dear, A)
+
+
+def test_a_session_sticks_and_others_keep_their_place_when_a_target_goes(order):
+    sessions = [f"user-{n}" for n in range(300)]
+    before = {session: order.arranged(ALL, STICKY, Asked("m", session))[0] for session in sessions}
+    assert {session: order.arranged(ALL, STICKY, Asked("m", session))[0] for session in sessions} == before
+    assert min(Counter(one.model for one in before.values()).values()) > 50
+    after = {session: order.arranged((A, C), STICKY, Asked("m", session))[0] for session in sessions}
+    assert all(after[session] is one for session, one in before.items() if one is not B)
+
+
+def test_without_a_session_nothing_sticks(order):
+    assert order.arranged(ALL, STICKY, ASKED) == ALL

@@ -1,0 +1,36 @@
+"""Targets in a state of health that a test wants, a clock that it sets, and probes of made-up providers."""
+
+from gateway.catalog.vendors import VENDORS, Provider
+from gateway.errors import UpstreamFailed
+from gateway.health.circuit_breaker import LEAST_FAILURES
+from gateway.health.probes import Probes
+from gateway.health.target_health import Attempt
+
+FAILED = UpstreamFailed("failed", upstream_status=500)
+HERE = Provider(VENDORS["openai"], "https://here.example/v1", "key")
+GONE = Provider(VENDORS["groq"], "https://gone.example/v1", "key")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def ask(standing, error=None):
+    """A call that ends at once, so."""
+    attempt = standing.enter()
+    assert isinstance(attempt, Attempt), attempt
+    attempt.__exit__(type(error), error, None)
+
+
+def broken(standing, times=LEAST_FAILURES):
+    for _ in range(times):
+        ask(standing, FAILED)
+    assert standing.state == "open"
+
+
+def probes(folder, standings, well=(HERE,)):
+    return Probes(folder, 60, [HERE, GONE], standings, lambda provider: provider in well)
