@@ -10,23 +10,24 @@ from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
-from gateway.accounts.client_keys import Keys
+from gateway.accounts.client_keys import ClientKeys
 from gateway.accounts.rate_limits import TargetLimits
-from gateway.catalog.registry import Directory
+from gateway.catalog.registry import ModelRegistry
 from gateway.catalog.vendors import ECHO
-from gateway.completions.concurrency_limit import Slots
-from gateway.config.settings import Settings, in_force
+from gateway.completions.concurrency_limit import ConcurrencyLimit
+from gateway.config.settings import Settings, active_settings
 from gateway.echo.transport import EchoAdapter
-from gateway.errors import traced
+from gateway.errors import error_location
 from gateway.health.probes import Probes
-from gateway.health.target_health import Standings
+from gateway.health.target_health import HealthRegistry
 from gateway.observability import metrics, request_log
-from gateway.routing.provider_models import Listings
-from gateway.routing.router import Patience, Router, sleep
+from gateway.routing.attempt import Timeouts
+from gateway.routing.provider_models import ProviderModels
+from gateway.routing.router import Router, sleep
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
 from gateway.web import cors, errors, health, rate_limit, route_explain
-from gateway.web.body import Deadlines
+from gateway.web.body import BodyDeadlines
 from gateway.web.openai import chat, docs, embeddings, models
 from gateway.web.request_hooks import identify_requests, log_requests, request_path
 from gateway.web.services import NAME, Services
@@ -61,12 +62,12 @@ class Gateway(Flask):
         return MapAdapter(self.url_map, host, script or "/", "", scheme, path, method, environ.get("QUERY_STRING"))
 
     def log_exception(self, exc_info: Any) -> None:
-        structlog.get_logger().error("fault", **traced(exc_info[1]))
+        structlog.get_logger().error("fault", **error_location(exc_info[1]))
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The gateway as a WSGI application. Raises ConfigurationError."""
-    settings = settings or in_force()
+    settings = settings or active_settings()
     request_log.configure(settings.log_level, settings.log_format)
     app = Gateway("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # an unknown URL is a 404, not a redirect
@@ -99,12 +100,12 @@ def build_services(settings: Settings) -> Services:
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
-        patience=Patience(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
-        standings=Standings(breakers=settings.breakers, told=metrics.tell),
+        timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
+        health_registry=HealthRegistry(breakers=settings.breakers, told=metrics.record_state_change),
         admit=targets.admit,
-        spent=targets.spent,
+        record_tokens=targets.record_tokens,
     )
-    directory = Directory(
+    directory = ModelRegistry(
         settings.providers,
         settings.models,
         settings.aliases,
@@ -112,17 +113,19 @@ def build_services(settings: Settings) -> Services:
         policies=settings.policies,
         policy=settings.policy,
     )
-    listings = Listings(transport.session, settings.providers)
+    provider_models = ProviderModels(transport.session, settings.providers)
     asked = (*settings.providers.values(), *(one.provider for targets in settings.models.values() for one in targets))
     probed = [provider for provider in asked if provider.vendor is not ECHO]
     return Services(
         settings=settings,
-        keys=Keys(settings.keys),
+        keys=ClientKeys(settings.keys),
         registry=directory,
-        listings=listings,
+        provider_models=provider_models,
         router=router,
         limits=limits,
-        deadlines=Deadlines(),
-        calls=Slots(settings.calls),
-        probes=Probes(settings.data, settings.health_check_interval, probed, router.standings, listings.well),
+        deadlines=BodyDeadlines(),
+        calls=ConcurrencyLimit(settings.calls),
+        probes=Probes(
+            settings.data, settings.health_check_interval, probed, router.health_registry, provider_models.is_reachable
+        ),
     )

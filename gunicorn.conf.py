@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gateway.config.settings import ConfigurationError, Kept, environment, read
+from gateway.config.settings import CachedSettings, ConfigurationError, environment, read
 
 METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "switchyard-metrics-"
 inherited = os.environ  # noqa: TID251 - to hand a folder on to the workers, not to be configured by
@@ -23,14 +23,14 @@ OPEN_FILES = 1 << 20
 """More than any worker needs: a stream has two sockets."""
 
 try:
-    Kept.settings = read(environment())
+    CachedSettings.settings = read(environment())
 except ConfigurationError as error:
-    sys.stderr.write("\n  ".join(["The configuration is wrong:", *error.faults]) + "\n")
-    if Kept.settings is None:
+    sys.stderr.write("\n  ".join(["The configuration is wrong:", *error.errors]) + "\n")
+    if CachedSettings.settings is None:
         sys.exit(1)
     sys.stderr.write("The configuration before it stays in force.\n")
 
-settings = Kept.settings
+settings = CachedSettings.settings
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers

@@ -42,7 +42,7 @@ class GatewayError(Exception):
     param: str | None = None
     retry_after: float | None = None
     retryable = False
-    moves_on = False
+    try_next_target = False
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Untranslatable(InvalidRequest):
     """What the client said, the API of this target has no way to say; `param` is the field's path."""
 
     code = "unsupported_parameter"
-    moves_on = True
+    try_next_target = True
 
 
 class Unauthenticated(ClientFault):
@@ -140,7 +140,7 @@ class UpstreamFault(GatewayError):
 
     status = 502
     code: str | None = "upstream_error"
-    moves_on = True
+    try_next_target = True
 
     def __init__(
         self, message: str, *, upstream_status: int | str | None = None, wait: float | None = None, **members: Any
@@ -156,7 +156,7 @@ class UpstreamRejected(UpstreamFault):
     status = 400
     type = "invalid_request_error"
     code = None
-    moves_on = False
+    try_next_target = False
 
 
 class UpstreamLimited(UpstreamFault):
@@ -177,7 +177,7 @@ class UpstreamFailed(UpstreamFault):
 class NoHealthyUpstream(UpstreamFault):
     status = 503
     code = "no_healthy_upstream"
-    moves_on = False
+    try_next_target = False
 
 
 class UpstreamTimeout(UpstreamFault):
@@ -186,11 +186,11 @@ class UpstreamTimeout(UpstreamFault):
     retryable = True
 
 
-class ClientGone(GatewayError):
+class ClientDisconnected(GatewayError):
     status = 499
 
 
-def upstream_fault(
+def upstream_error(
     status: int,
     message: str,
     *,
@@ -218,11 +218,11 @@ def upstream_fault(
     if not 400 <= status < 500:
         return UpstreamFailed(message, **told)
     fault = UpstreamRejected(message, **told, status=status, code=code, param=param)
-    fault.retryable = fault.moves_on = status in (408, 409, 425)
+    fault.retryable = fault.try_next_target = status in (408, 409, 425)
     return fault
 
 
-def traced(error: BaseException) -> dict[str, Any]:
+def error_location(error: BaseException) -> dict[str, Any]:
     """Where a fault of ours happened: no message, which may quote a request."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
@@ -234,7 +234,7 @@ def traced(error: BaseException) -> dict[str, Any]:
 Fault = TypeVar("Fault", bound=BaseException)
 
 
-def forgotten(error: Fault) -> Fault:
+def without_traceback(error: Fault) -> Fault:
     """The same error without the frames that it came through: they would keep the request in memory, in a cycle."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error

@@ -11,7 +11,7 @@ import yaml
 from app import create_app
 from gateway import VERSION
 from gateway.catalog.vendors import ECHO, VENDORS
-from gateway.config.settings import JOINED, VARIABLES, read
+from gateway.config.settings import COMBINED_VARIABLES, VARIABLES, read
 from gateway.dialects import ADAPTERS
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +101,7 @@ def test_every_document_is_linked_from_the_readme():
 
 
 def test_every_variable_is_in_the_example_and_in_the_docs():
-    variables = {*VARIABLES, *JOINED}
+    variables = {*VARIABLES, *COMBINED_VARIABLES}
     assert variables - words(".env.example") == set()
     assert variables - words("docs/configuration.md") == set()
 

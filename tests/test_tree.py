@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.catalog.vendors import NAMED
+from gateway.catalog.vendors import VENDORS_BY_NAME
 
 ROOT = Path(__file__).parents[1]
 PURE = ("dialects/", "openai_types.py", "stream_events.py", "json_codec.py", "errors.py")
@@ -128,7 +128,7 @@ def compares_vendors(tree: ast.Module) -> Iterator[str]:
 def vendors(node: ast.expr) -> Iterator[str]:
     """The vendors' names among the constants of a comparison's side."""
     match node:
-        case ast.Constant(value=str(text)) if text.strip("/_-").lower() in NAMED:
+        case ast.Constant(value=str(text)) if text.strip("/_-").lower() in VENDORS_BY_NAME:
             yield text
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
             yield from (name for part in parts for name in vendors(part))

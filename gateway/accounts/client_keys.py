@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ClientKey:
     """A client's key without the secret: `id` tells keys apart, `prefix` is for the log."""
 
     id: str
     prefix: str
 
 
-class Keys:
+class ClientKeys:
     """The valid keys. Only digests under a pepper of this process are kept."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -25,7 +25,7 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def find(self, secret: str) -> Key | None:
+    def find(self, secret: str) -> ClientKey | None:
         """The key that a secret is. How long it takes depends on no valid key: what is looked up is a digest."""
         digest = self._digest(secret)
         found = None
@@ -38,7 +38,7 @@ class Keys:
         return hashlib.blake2b(secret.encode("utf-8", "surrogateescape"), key=self._pepper, digest_size=32).digest()
 
 
-def _shown(secret: str) -> Key:
+def _shown(secret: str) -> ClientKey:
     """The id is the same in every process, so that a limit kept outside of it counts them together."""
     ident = hashlib.sha256(b"switchyard key id\0" + secret.encode()).hexdigest()[:16]
-    return Key(ident, secret[: min(8, len(secret) // 3)] + "…")
+    return ClientKey(ident, secret[: min(8, len(secret) // 3)] + "…")

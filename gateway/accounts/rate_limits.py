@@ -27,7 +27,7 @@ OUTAGE = 5.0
 """Seconds after a failure in which it is not asked again."""
 
 
-class Counts(Storage):
+class MemoryCounters(Storage):
     """
     Counts of fixed windows in this process, by the URI `counts://`.
 
@@ -79,7 +79,7 @@ class Counts(Storage):
             self._windows.pop(key, None)
 
 
-class SharedCounts(Counts):
+class SharedCounters(MemoryCounters):
     """Counts in a Redis, for every process; while that fails, in this process, so that requests are served and limited.
 
     Its URI is `shared+` and the Redis's.
@@ -102,14 +102,14 @@ class SharedCounts(Counts):
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         return self._counted(
             lambda: self._redis.incr(key, int(expiry), amount),
-            lambda: super(SharedCounts, self).incr(key, expiry, amount),
+            lambda: super(SharedCounters, self).incr(key, expiry, amount),
         )
 
     def get(self, key: str) -> int:
-        return self._counted(lambda: self._redis.get(key), lambda: super(SharedCounts, self).get(key))
+        return self._counted(lambda: self._redis.get(key), lambda: super(SharedCounters, self).get(key))
 
     def get_expiry(self, key: str) -> float:
-        return self._counted(lambda: self._redis.get_expiry(key), lambda: super(SharedCounts, self).get_expiry(key))
+        return self._counted(lambda: self._redis.get_expiry(key), lambda: super(SharedCounters, self).get_expiry(key))
 
     def _counted(self, shared: Callable[[], Count], alone: Callable[[], Count]) -> Count:
         if time.monotonic() < self._out_until:
@@ -124,7 +124,7 @@ class SharedCounts(Counts):
             return alone()
 
 
-def counts(redis_url: str | None) -> str:
+def storage_uri(redis_url: str | None) -> str:
     """The storage's URI, as `limits` and Flask-Limiter take it."""
     return f"shared+{redis_url}" if redis_url else "counts://"
 
@@ -133,7 +133,7 @@ class TargetLimits:
     """Counts by target, in Redis where there is one, else in this process."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._windows = FixedWindowRateLimiter(storage_from_string(counts(redis_url)))
+        self._windows = FixedWindowRateLimiter(storage_from_string(storage_uri(redis_url)))
 
     def admit(self, target: Target) -> None:
         """Count a request. Raises UpstreamLimited when the minute's requests or tokens are used up."""
@@ -142,7 +142,7 @@ class TargetLimits:
         if target.rpm and not self._windows.hit(RateLimitItemPerMinute(target.rpm), *_name(target, "requests")):
             raise self._full(target, target.rpm, "requests")
 
-    def spent(self, target: Target, tokens: int) -> None:
+    def record_tokens(self, target: Target, tokens: int) -> None:
         """Count the tokens of an answer."""
         if target.tpm and tokens:
             self._windows.hit(RateLimitItemPerMinute(target.tpm), *_name(target, "tokens"), cost=tokens)

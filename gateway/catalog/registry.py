@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.catalog import model_info, substitutes
-from gateway.catalog.routing_policy import USUAL, Policy
-from gateway.catalog.vendors import ECHO, NAMED, VENDORS, Provider, Target, Vendor
+from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
+from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Provider, Target, Vendor
 from gateway.errors import ModelNotFound
 
 CACHED_NAMES = 2048
@@ -27,7 +27,7 @@ class Route(NamedTuple):
     policy: Policy
 
 
-def captured(pattern: str, name: str) -> str | None:
+def match_wildcard(pattern: str, name: str) -> str | None:
     """What the star of `pattern` stands for in `name`; "" where it has none and is that name; None: no match."""
     before, star, after = pattern.partition("*")
     if not star:
@@ -36,16 +36,16 @@ def captured(pattern: str, name: str) -> str | None:
     return name[len(before) : len(name) - len(after)] if fits else None
 
 
-def addressed(address: str) -> tuple[Vendor, str] | None:
+def split_address(address: str) -> tuple[Vendor, str] | None:
     """The vendor and its own name for the model in `vendor/model` or a bare name; None: no vendor is known by it."""
     first, slash, rest = address.partition("/")
-    if slash and first in NAMED:
-        return NAMED[first], rest
-    vendor = VENDORS.get(substitutes.owner(address) or "") if not slash else None
+    if slash and first in VENDORS_BY_NAME:
+        return VENDORS_BY_NAME[first], rest
+    vendor = VENDORS.get(substitutes.vendor_of(address) or "") if not slash else None
     return (vendor, address) if vendor else None
 
 
-class Directory:
+class ModelRegistry:
     """
     The models of one configuration.
 
@@ -61,7 +61,7 @@ class Directory:
         routing_order: Sequence[str],
         *,
         policies: Mapping[str, Policy] = NO_POLICIES,
-        policy: Policy = USUAL,
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
         """`policies` by model name; `policy` for all others."""
         self.providers = providers
@@ -76,7 +76,7 @@ class Directory:
         """The places where `model` can be answered, in order. Raises ModelNotFound."""
         return self.route(model).targets
 
-    def nowhere(self, pattern: str) -> str | None:
+    def why_unresolvable(self, pattern: str) -> str | None:
         """Why a name, or a pattern with a star, leads nowhere; None if it leads to a model."""
         try:
             self.targets(pattern.replace("*", "x"))
@@ -89,16 +89,16 @@ class Directory:
         return self._remembered(model) if len(model) <= LONGEST_CACHED else self._route(model)
 
     def _route(self, model: str) -> Route:
-        targets = tuple(known(target) for target in self._found(model))
+        targets = tuple(with_model_info(target) for target in self._found(model))
         return Route(targets, self._policy(model))
 
     def _policy(self, model: str) -> Policy:
         """The policy of a name: its own, its alias's, or that of the pattern that it matches."""
         meant = self._meant(model)
-        patterns = (name for name in self.wildcards if captured(name, meant) is not None)
+        patterns = (name for name in self.wildcards if match_wildcard(name, meant) is not None)
         return next((self.policies[name] for name in (model, meant, *patterns) if name in self.policies), self.policy)
 
-    def others(self, policy: Policy, kind: str) -> dict[str, Route]:
+    def fallback_routes(self, policy: Policy, kind: str) -> dict[str, Route]:
         """Where a policy's fallbacks of a kind lead, by name."""
         return {name: self.route(name) for name in getattr(policy, kind)}
 
@@ -122,17 +122,17 @@ class Directory:
         """The name that an alias stands for; an alias leads to a model, never to another alias."""
         if model in self.aliases:
             return self.aliases[model]
-        matches = ((captured(alias, model), meant) for alias, meant in self.aliases.items())
+        matches = ((match_wildcard(alias, model), meant) for alias, meant in self.aliases.items())
         return next((meant.replace("*", star) for star, meant in matches if star is not None), model)
 
     def _by_name(self, model: str) -> Targets:
         if model in self.models and "*" not in model:
             return self.models[model]
         for pattern in self.wildcards:
-            star = captured(pattern, model)
+            star = match_wildcard(pattern, model)
             if star is not None:
-                return tuple(starred(target, star) for target in self.models[pattern])
-        match addressed(model):
+                return tuple(fill_wildcard(target, star) for target in self.models[pattern])
+        match split_address(model):
             case (vendor, upstream) if vendor is ECHO and upstream != ECHO.name:
                 raise ModelNotFound(self._advice(model))
             case (vendor, upstream) if vendor.name in self.providers and upstream:
@@ -140,44 +140,49 @@ class Directory:
         return self._stand_ins(model)
 
     def _stand_ins(self, model: str) -> Targets:
-        if "/" not in model and substitutes.owner(model) not in (None, ECHO.name):  # nobody stands in for a stand-in
-            offers = ((name, substitutes.stand_in(name, model)) for name in self.routing_order)
-            for name, stand_in in offers:
-                if stand_in:
-                    return (Target(self.providers[name], stand_in),)
+        if "/" not in model and substitutes.vendor_of(model) not in (
+            None,
+            ECHO.name,
+        ):  # nobody stands in for a stand-in
+            offers = ((name, substitutes.substitute_for(name, model)) for name in self.routing_order)
+            for name, substitute in offers:
+                if substitute:
+                    return (Target(self.providers[name], substitute),)
         raise ModelNotFound(self._advice(model))
 
     def _advice(self, model: str) -> str:
         """What is wrong with the name, and what to set."""
         shown = model if len(model) <= LONGEST_CACHED else f"{model[:LONGEST_CACHED]}..."
         missing = f"The model `{shown}` does not exist here."
-        match addressed(model):
+        match split_address(model):
             case (vendor, "") if vendor.name in self.providers:
                 return f"{missing} A model of {vendor.name} is addressed as `{vendor.name}/<its own name>`."
             case (vendor, _) if vendor.name not in self.providers:
-                return f"{missing} It belongs to {vendor.name}, which is not configured: set {turned_on_by(vendor)}."
-        known = ", ".join(self.providers) or "none"
+                return (
+                    f"{missing} It belongs to {vendor.name}, which is not configured: set {enabling_variable(vendor)}."
+                )
+        with_model_info = ", ".join(self.providers) or "none"
         return (
-            f"{missing} Address a model as `provider/model` (providers configured: {known}), "
+            f"{missing} Address a model as `provider/model` (providers configured: {with_model_info}), "
             "or give it a name in MODEL_MAP or the configuration file; GET /v1/models lists the names there are."
         )
 
 
-def known(target: Target) -> Target:
+def with_model_info(target: Target) -> Target:
     """`target` with what is known of its model, unless the configuration said that."""
-    if target.facts is not model_info.UNKNOWN:
+    if target.model_info is not model_info.UNKNOWN:
         return target
-    return replace(target, facts=model_info.of(target.provider.vendor.name, target.model))
+    return replace(target, model_info=model_info.lookup(target.provider.vendor.name, target.model))
 
 
-def starred(target: Target, star: str) -> Target:
+def fill_wildcard(target: Target, star: str) -> Target:
     """`target` with `star` for the star in its model."""
     if "*" not in target.model:
         return target
     return replace(target, model=target.model.replace("*", star))
 
 
-def turned_on_by(vendor: Vendor) -> str:
+def enabling_variable(vendor: Vendor) -> str:
     """The variable that turns a vendor on."""
     if vendor is ECHO:
         return "GATEWAY_ECHO=1"

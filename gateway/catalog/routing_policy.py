@@ -5,7 +5,7 @@ from dataclasses import dataclass
 PRIORITY, WEIGHTED, ROUND_ROBIN = "priority", "weighted", "round-robin"
 LEAST_BUSY, LOWEST_LATENCY, LOWEST_COST, STICKY = "least-busy", "lowest-latency", "lowest-cost", "sticky"
 STRATEGIES = (PRIORITY, WEIGHTED, ROUND_ROBIN, LEAST_BUSY, LOWEST_LATENCY, LOWEST_COST, STICKY)
-LITELLM = {
+LITELLM_STRATEGIES = {
     "simple-shuffle": WEIGHTED,
     "least-busy": LEAST_BUSY,
     "latency-based-routing": LOWEST_LATENCY,
@@ -15,7 +15,7 @@ LITELLM = {
 
 
 P95 = "p95"
-KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+FALLBACK_KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,4 @@ class Policy:
     hedge_after: float | str | None = None
 
 
-USUAL = Policy()
+DEFAULT_POLICY = Policy()

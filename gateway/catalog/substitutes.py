@@ -8,7 +8,7 @@ docs/providers.md says more. MODEL_MAP and the configuration file override all o
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-BARE = (
+BARE_NAMES = (
     ("claude-*", "anthropic"),
     ("gpt-oss*", None),
     ("gpt-*", "openai"),
@@ -67,9 +67,9 @@ def rows(large: str, small: str, *, same: Rows = ()) -> Rows:
     return (*same, *nothing, *((glob, small) for glob in SMALL), ("*", large))
 
 
-OPENAI_NAMES: Rows = tuple((glob, "openai/*") for glob, vendor in BARE if vendor == "openai")
+OPENAI_NAMES: Rows = tuple((glob, "openai/*") for glob, vendor in BARE_NAMES if vendor == "openai")
 
-STAND_INS: Mapping[str, Rows] = {
+SUBSTITUTES: Mapping[str, Rows] = {
     "openai": rows("gpt-5.4", "gpt-5.4-mini"),
     # Newer than these, Claude refuses `temperature` and `top_p`, which a client of gpt-4 sends all the time.
     "anthropic": rows("claude-sonnet-4-6", "claude-haiku-4-5"),
@@ -100,18 +100,18 @@ STAND_INS: Mapping[str, Rows] = {
 what it has loaded, only its owner knows, and says in MODEL_MAP."""
 
 
-def owner(model: str) -> str | None:
+def vendor_of(model: str) -> str | None:
     """The vendor that a bare model name belongs to."""
-    return next((vendor for glob, vendor in BARE if fnmatchcase(model, glob)), None)
+    return next((vendor for glob, vendor in BARE_NAMES if fnmatchcase(model, glob)), None)
 
 
-def stand_in(provider: str, model: str) -> str | None:
+def substitute_for(provider: str, model: str) -> str | None:
     """The model with which `provider` answers for another vendor's `model`."""
-    found = next((stands for glob, stands in STAND_INS.get(provider, ()) if fnmatchcase(model, glob)), None)
+    found = next((stands for glob, stands in SUBSTITUTES.get(provider, ()) if fnmatchcase(model, glob)), None)
     return found and found.replace("*", model)
 
 
 def models(provider: str) -> tuple[str, ...]:
     """The models of `provider` that the table names."""
-    named = (stands for _, stands in STAND_INS.get(provider, ()) if stands and "*" not in stands)
+    named = (stands for _, stands in SUBSTITUTES.get(provider, ()) if stands and "*" not in stands)
     return tuple(dict.fromkeys(named))

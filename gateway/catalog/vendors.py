@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from gateway.catalog.model_info import UNKNOWN, Facts
+from gateway.catalog.model_info import UNKNOWN, ModelInfo
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,15 @@ class Vendor:
     base_url: str
     keys: tuple[str, ...] = ()
     dialect: str = "openai"
-    also: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     keyless: bool = False
-    refuses: frozenset[str] = frozenset()
+    unsupported: frozenset[str] = frozenset()
     renames: tuple[tuple[str, str, str], ...] = ()
-    developer: bool = False
-    thoughts: str | None = "reasoning_content"
+    developer_role: bool = False
+    reasoning_field: str | None = "reasoning_content"
     stream_usage: bool = True
-    prefills: tuple[str, ...] = ()
-    marked_at: str | None = None
+    prefill_models: tuple[str, ...] = ()
+    prefix_base_url: str | None = None
 
     @property
     def prefix(self) -> str:
@@ -77,11 +77,11 @@ class Target:
     rpm: int | None = None
     tpm: int | None = None
     weight: float | None = None
-    max_parallel: int | None = None
-    connect: float | None = None
-    first_content: float | None = None
-    silence: float | None = None
-    facts: Facts = UNKNOWN
+    max_parallel_requests: int | None = None
+    connect_timeout: float | None = None
+    first_content_timeout: float | None = None
+    idle_timeout: float | None = None
+    model_info: ModelInfo = UNKNOWN
     identity: Identity = field(init=False, repr=False, compare=False)
     """What is the same target by whatever name: provider, base URL, model and key."""
 
@@ -124,8 +124,8 @@ VENDORS: Mapping[str, Vendor] = {
             name="openai",
             base_url="https://api.openai.com/v1",
             keys=("OPENAI_API_KEY",),
-            developer=True,
-            thoughts=None,
+            developer_role=True,
+            reasoning_field=None,
             renames=(
                 ("o[0-9]*", "max_tokens", "max_completion_tokens"),
                 ("gpt-5*", "max_tokens", "max_completion_tokens"),
@@ -137,30 +137,30 @@ VENDORS: Mapping[str, Vendor] = {
             keys=("ANTHROPIC_API_KEY",),
             dialect="anthropic",
             # Newer ones refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
-            prefills=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
+            prefill_models=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
         ),
         Vendor(
             name="groq",
             base_url="https://api.groq.com/openai/v1",
             keys=("GROQ_API_KEY",),
-            refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages[].name"}),
-            thoughts="reasoning",
+            unsupported=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages[].name"}),
+            reasoning_field="reasoning",
         ),
         Vendor(
             name="mistral",
             base_url="https://api.mistral.ai/v1",
             keys=("MISTRAL_API_KEY",),
-            marked_at="",
-            refuses=MISTRAL_REFUSES,
+            prefix_base_url="",
+            unsupported=MISTRAL_REFUSES,
             renames=(COMPLETION_TOKENS, ("*", "seed", "random_seed")),
-            thoughts=None,
+            reasoning_field=None,
             stream_usage=False,
         ),
         Vendor(
             name="deepseek",
             base_url="https://api.deepseek.com/v1",
             keys=("DEEPSEEK_API_KEY",),
-            marked_at="/beta",
+            prefix_base_url="/beta",
             renames=(COMPLETION_TOKENS,),
         ),
         Vendor(name="xai", base_url="https://api.x.ai/v1", keys=("XAI_API_KEY",)),
@@ -168,41 +168,41 @@ VENDORS: Mapping[str, Vendor] = {
             name="openrouter",
             base_url="https://openrouter.ai/api/v1",
             keys=("OPENROUTER_API_KEY",),
-            developer=True,
-            thoughts="reasoning",
+            developer_role=True,
+            reasoning_field="reasoning",
         ),
         Vendor(
             name="together",
             base_url="https://api.together.ai/v1",
             keys=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"),
-            also=("together_ai", "togetherai"),
-            thoughts="reasoning",
+            aliases=("together_ai", "togetherai"),
+            reasoning_field="reasoning",
         ),
         Vendor(
             name="fireworks",
             base_url="https://api.fireworks.ai/inference/v1",
             keys=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
-            also=("fireworks_ai",),
+            aliases=("fireworks_ai",),
         ),
         Vendor(
             name="perplexity",
             base_url="https://api.perplexity.ai",
             keys=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
             renames=(COMPLETION_TOKENS,),
-            thoughts=None,
+            reasoning_field=None,
         ),
         Vendor(
             name="cerebras",
             base_url="https://api.cerebras.ai/v1",
             keys=("CEREBRAS_API_KEY",),
-            refuses=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
-            thoughts="reasoning",
+            unsupported=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
+            reasoning_field="reasoning",
         ),
         Vendor(
             name="nvidia",
             base_url="https://integrate.api.nvidia.com/v1",
             keys=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
-            also=("nvidia_nim",),
+            aliases=("nvidia_nim",),
         ),
         Vendor(name="deepinfra", base_url="https://api.deepinfra.com/v1/openai", keys=("DEEPINFRA_API_KEY",)),
         Vendor(name="moonshot", base_url="https://api.moonshot.ai/v1", keys=("MOONSHOT_API_KEY",)),
@@ -210,66 +210,68 @@ VENDORS: Mapping[str, Vendor] = {
             name="sambanova",
             base_url="https://api.sambanova.ai/v1",
             keys=("SAMBANOVA_API_KEY",),
-            refuses=frozenset({"presence_penalty", "frequency_penalty", "logit_bias"}),
+            unsupported=frozenset({"presence_penalty", "frequency_penalty", "logit_bias"}),
         ),
         Vendor(
             name="huggingface",
             base_url="https://router.huggingface.co/v1",
             keys=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
-            thoughts=None,
+            reasoning_field=None,
         ),
         Vendor(
             name="github-models",
             base_url="https://models.github.ai/inference",
             keys=("GITHUB_MODELS_API_KEY", "GITHUB_API_KEY"),
-            also=("github", "github_models"),
-            thoughts=None,
+            aliases=("github", "github_models"),
+            reasoning_field=None,
         ),
         Vendor(
             name="dashscope",
             base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
             keys=("DASHSCOPE_API_KEY",),
-            also=("qwencloud", "alibaba"),
+            aliases=("qwencloud", "alibaba"),
         ),
         Vendor(
             name="inception",
             base_url="https://api.inceptionlabs.ai/v1",
             keys=("INCEPTION_API_KEY", "INCEPTION_LABS_API_KEY"),
-            thoughts=None,
+            reasoning_field=None,
         ),
         Vendor(
             name="lmstudio",
             base_url="http://localhost:1234/v1",
             keys=("LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"),
-            also=("lm_studio",),
+            aliases=("lm_studio",),
             keyless=True,
         ),
         Vendor(
             name="llamacpp",
             base_url="http://localhost:8080/v1",
             keys=("LLAMACPP_API_KEY",),
-            also=("llama_cpp", "llamafile"),
+            aliases=("llama_cpp", "llamafile"),
             keyless=True,
         ),
         Vendor(
             name="vllm",
             base_url="http://localhost:8000/v1",
             keys=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
-            also=("hosted_vllm",),
+            aliases=("hosted_vllm",),
             keyless=True,
         ),
         Vendor(
             name="openai-compatible",
             base_url="",
             keys=("OPENAI_COMPATIBLE_API_KEY",),
-            also=("openai_compatible", "openai_like", "custom_openai"),
+            aliases=("openai_compatible", "openai_like", "custom_openai"),
             keyless=True,
         ),
-        Vendor(name="echo", base_url="echo://", developer=True, keyless=True),
+        Vendor(name="echo", base_url="echo://", developer_role=True, keyless=True),
     )
 }
 
-NAMED: Mapping[str, Vendor] = {name: vendor for vendor in VENDORS.values() for name in (vendor.name, *vendor.also)}
+VENDORS_BY_NAME: Mapping[str, Vendor] = {
+    name: vendor for vendor in VENDORS.values() for name in (vendor.name, *vendor.aliases)
+}
 """A vendor by any of the names that it has in a model's address."""
 
 GENERIC = VENDORS["openai-compatible"]
@@ -284,7 +286,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
 """What people write after a base URL, by dialect, though the adapter adds it."""
 
 
-def bare_base(vendor: Vendor, url: str) -> str:
+def strip_endpoint(vendor: Vendor, url: str) -> str:
     """`url` without what the adapter of `vendor` adds to a base URL."""
     ending = next((ending for ending in ENDINGS.get(vendor.dialect, ()) if url.endswith(ending)), "")
     return url.removesuffix(ending)

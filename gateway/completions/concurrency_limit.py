@@ -3,24 +3,24 @@
 from collections import deque
 
 
-class Slots:
+class ConcurrencyLimit:
     """So many, for all threads; a deque's ends are atomic, a semaphore would cost ten times as much."""
 
-    def __init__(self, number: int) -> None:
-        self._number, self._free = number, deque([None] * number)
+    def __init__(self, limit: int) -> None:
+        self._limit, self._available = limit, deque([None] * limit)
 
     @property
-    def taken(self) -> int:
-        return self._number - len(self._free)
+    def in_flight(self) -> int:
+        return self._limit - len(self._available)
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Whether there was one left."""
         try:
-            self._free.pop()
+            self._available.pop()
         except IndexError:
             return False
         return True
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give one back."""
-        self._free.append(None)
+        self._available.append(None)

@@ -10,7 +10,7 @@ from itertools import chain
 
 from gateway import token_estimate
 from gateway.completions.completion import estimated_usage
-from gateway.errors import GatewayError, InternalError, forgotten, traced
+from gateway.errors import GatewayError, InternalError, error_location, without_traceback
 from gateway.openai_types import Chunk
 from gateway.routing.call import Call
 from gateway.routing.router import Router
@@ -33,14 +33,14 @@ def stream(
     The first content is waited for here, so that an early failure raises its GatewayError while the response can still
     have a status.
     """
-    call.watch.wake = time.monotonic() + first_content
+    call.watch.yield_at = time.monotonic() + first_content
     chunks = router.chunks(call)
     first: list[Chunk | Pause] = []
     for item in chunks:
         if item is not PAUSE:
             first = [item]
             break
-        if time.monotonic() >= call.watch.wake:
+        if time.monotonic() >= call.watch.yield_at:
             break
     return _blocks(router, call, chain(first, chunks), ping_every)
 
@@ -48,15 +48,15 @@ def stream(
 def _blocks(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> Iterator[bytes]:
     """All frames that have arrived at once; a ping after a silence; the end, or an error frame."""
     counted = _with_usage(router, call, chunks)
-    late = call.answered is None
-    if late or call.heard:
+    late = call.served_by is None
+    if late or call.transcript:
         counted = _with_trail(call, counted, late=late)
     if late:
         yield PING
     frames: list[bytes] = []
     sent_at = time.monotonic()
     error: GatewayError | None = None
-    call.watch.wake = sent_at + ping_every
+    call.watch.yield_at = sent_at + ping_every
     try:
         for item in call.client.stream_frames(counted):
             if item is not PAUSE:
@@ -67,11 +67,11 @@ def _blocks(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_ev
             if frames:
                 yield b"".join(frames)
                 frames, sent_at = [], time.monotonic()
-                call.watch.wake = sent_at + ping_every
+                call.watch.yield_at = sent_at + ping_every
     except GatewayError as failure:
-        error = forgotten(failure)
+        error = without_traceback(failure)
     except Exception as fault:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
-        call.fault, error = traced(fault), InternalError("The gateway failed.")
+        call.fault, error = error_location(fault), InternalError("The gateway failed.")
     if error is not None:
         trail = {"gateway": call.trail()} if late else {}
         frames.append(call.client.error_frame(error.envelope() | trail))
@@ -96,8 +96,8 @@ def _with_usage(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> 
                 last = last or {**chunk, "choices": []}
                 yield {**chunk, "usage": None} if include_usage else chunk
     finally:  # also of an answer that broke off, or whose client left
-        if call.usage is None and call.answered:
-            before = call.heard.used["prompt_tokens"] if call.heard else 0
+        if call.usage is None and call.served_by:
+            before = call.transcript.failed_usage["prompt_tokens"] if call.transcript else 0
             call.usage = estimated_usage(call, math.ceil(size / token_estimate.BYTES_A_TOKEN), before)
         router.settle(call)
     if include_usage and last:
@@ -117,7 +117,7 @@ def _with_trail(call: Call, chunks: Iterator[Chunk | Pause], *, late: bool) -> I
         if held:
             yield held
         ends = not chunk["choices"] or any(choice.get("finish_reason") for choice in chunk["choices"])
-        held = chunk if ends and (late or (call.heard and call.heard.broken)) else None
+        held = chunk if ends and (late or (call.transcript and call.transcript.broken)) else None
         if not held:
             yield chunk
     if held:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-Reader = Callable[[Any], Any]
+Parser = Callable[[Any], Any]
 
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
@@ -24,33 +24,33 @@ REDIS_SCHEMES = frozenset(
 ONE_LIMIT = r"\s*[0-9]+\s*(/|\s*per\s*)\s*([1-9][0-9]*)?\s*(second|minute|hour|day|month|year)s?\s*"
 RATE_LIMITS = re.compile(rf"{ONE_LIMIT}([,;|]{ONE_LIMIT})*", re.IGNORECASE)
 """What limits.parse_many takes; that itself would import ssl."""
-SAY_NONE = ("RATE_LIMIT", "CORS_ORIGINS")
+EMPTY_MEANS_NONE = ("RATE_LIMIT", "CORS_ORIGINS")
 """Variables whose empty value says `none`; elsewhere it says nothing."""
 
 
-def said(environ: Mapping[str, str], name: str) -> str | None:
+def read_variable(environ: Mapping[str, str], name: str) -> str | None:
     """What a variable says; None where it says nothing."""
     written = environ.get(name, "").strip()
-    return written if written or (name in environ and name in SAY_NONE) else None
+    return written if written or (name in environ and name in EMPTY_MEANS_NONE) else None
 
 
-class Reading:
+class ConfigReport:
     """One reading of the configuration: what was wrong, and what deserves a warning."""
 
     def __init__(self) -> None:
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.warnings: list[str] = []
 
-    def value(self, path: str, reader: Reader, written: Any, default: Any = None) -> Any:
+    def value(self, path: str, reader: Parser, written: Any, default: Any = None) -> Any:
         """What `reader` makes of `written`; a fault at `path`, and `default`, where it is nothing good."""
         try:
             return reader(written)
         except ValueError as fault:
-            self.faults.append(f"{path}: {fault}")
+            self.errors.append(f"{path}: {fault}")
             return default
 
 
-def whole(least: int, most: int | None = None) -> Reader:
+def integer(least: int, most: int | None = None) -> Parser:
     """A whole number."""
     span = f"from {least} to {most}" if most is not None else f"of at least {least}"
 
@@ -65,7 +65,7 @@ def whole(least: int, most: int | None = None) -> Reader:
     return reader
 
 
-def number(least: float, *, open: bool = False) -> Reader:
+def number(least: float, *, open: bool = False) -> Parser:
     """A finite number of at least `least`, or, where `open`, above it."""
     span = f"above {least:g}" if open else f"of at least {least:g}"
 
@@ -81,14 +81,14 @@ def number(least: float, *, open: bool = False) -> Reader:
     return reader
 
 
-def switch(written: Any) -> bool:
+def boolean(written: Any) -> bool:
     try:
         return SWITCH[str(written).lower()]
     except KeyError:
         raise ValueError("must be on or off (1, 0, true, false, yes, no)") from None
 
 
-def one_of(*words: str) -> Reader:
+def choice(*words: str) -> Parser:
     def reader(written: Any) -> str:
         word = str(written).lower()
         if word not in words:
@@ -112,14 +112,14 @@ def text(written: Any) -> str:
     return written.strip()
 
 
-def listing(written: Any) -> tuple[str, ...]:
+def comma_separated(written: Any) -> tuple[str, ...]:
     """What stands between commas."""
     return tuple(part for part in (part.strip() for part in str(written).split(",")) if part)
 
 
 def pairs(written: Any) -> dict[str, str]:
     """`left=right` between commas."""
-    halves = [part.partition("=") for part in listing(written)]
+    halves = [part.partition("=") for part in comma_separated(written)]
     if not all(left.strip() and right.strip() for left, _, right in halves):
         raise ValueError("must be pairs such as gpt-4=anthropic/claude-sonnet-4-6, separated by commas")
     return {left.strip(): right.strip() for left, _, right in halves}
@@ -134,7 +134,7 @@ def secret(written: Any) -> str:
 
 
 def secrets(written: Any) -> tuple[str, ...]:
-    return tuple(secret(key) for key in listing(written))
+    return tuple(secret(key) for key in comma_separated(written))
 
 
 def rate_limit(written: Any) -> str:

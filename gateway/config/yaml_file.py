@@ -7,17 +7,17 @@ from typing import Any
 
 import yaml
 
-from gateway.catalog.registry import addressed, known
-from gateway.catalog.routing_policy import USUAL, Policy
-from gateway.catalog.vendors import GENERIC, Provider, Target, Vendor, bare_base
-from gateway.config.parsers import Reader, Reading, number, pattern, secret, switch, text, web_url, whole
+from gateway.catalog.registry import split_address, with_model_info
+from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
+from gateway.catalog.vendors import GENERIC, Provider, Target, Vendor, strip_endpoint
+from gateway.config.parsers import ConfigReport, Parser, boolean, integer, number, pattern, secret, text, web_url
 from gateway.config.yaml_routing import FALLBACKS, NOT_DONE, ROUTING, policies
 
 FROM_ENVIRONMENT = "os.environ/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class ConfigFile:
     """What the file says: targets by model name, other names for models, and settings by their field in Settings."""
 
     models: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
@@ -25,15 +25,15 @@ class File:
     master_key: str | None = field(default=None, repr=False)
     scalars: Mapping[str, Any] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    policy: Policy = USUAL
+    policy: Policy = DEFAULT_POLICY
 
 
 def attempts(written: Any) -> int:
-    return int(whole(0)(written)) + 1
+    return int(integer(0)(written)) + 1
 
 
 def refusing(written: Any) -> bool:
-    return not switch(written)
+    return not boolean(written)
 
 
 def aliases(written: Any) -> dict[str, str]:
@@ -46,30 +46,30 @@ def aliases(written: Any) -> dict[str, str]:
 
 
 ENTRY = ("model_name", "litellm_params", "model_info")
-INFO: Mapping[str, tuple[str, Reader]] = {
-    "max_input_tokens": ("context", whole(1)),
-    "supports_vision": ("vision", switch),
-    "supports_function_calling": ("tools", switch),
-    "supports_response_schema": ("json_schema", switch),
-    "supports_reasoning": ("reasoning", switch),
+INFO: Mapping[str, tuple[str, Parser]] = {
+    "max_input_tokens": ("context_window", integer(1)),
+    "supports_vision": ("vision", boolean),
+    "supports_function_calling": ("tools", boolean),
+    "supports_response_schema": ("json_schema", boolean),
+    "supports_reasoning": ("reasoning", boolean),
     "input_cost_per_token": ("input_cost", number(0)),
     "output_cost_per_token": ("output_cost", number(0)),
 }
 """What model_info says of a model, and the fact that it is."""
-PARAMS: Mapping[str, Reader] = {
+PARAMS: Mapping[str, Parser] = {
     "model": pattern,
     "api_base": web_url,
     "api_key": secret,
     "timeout": number(0, open=True),
-    "rpm": whole(1),
-    "tpm": whole(1),
+    "rpm": integer(1),
+    "tpm": integer(1),
     "weight": number(0),
-    "max_parallel_requests": whole(1),
+    "max_parallel_requests": integer(1),
     "connect_timeout": number(0, open=True),
     "first_content_timeout": number(0, open=True),
     "silence_timeout": number(0, open=True),
 }
-SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = {
+SECTIONS: Mapping[str, Mapping[str, tuple[str, Parser]]] = {
     "router_settings": {
         "num_retries": ("retry_max_attempts", attempts),
         "timeout": ("request_timeout", number(0, open=True)),
@@ -95,20 +95,22 @@ def known_keys() -> set[str]:
     return entry | params | info | {f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys}
 
 
-def read(name: str, written: str, environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading) -> File:
+def read(
+    name: str, written: str, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
+) -> ConfigFile:
     """
     The file called `name` with the text `written`; its faults and warnings go to `reading`.
 
     `usual`: every vendor with the base URL and key that the environment has for it.
     """
-    tree = reading.value(name, _tree, written, {})
-    listed = _list(tree.get("model_list"), f"{name}: model_list", reading)
-    sections = {section: _mapping(tree.get(section), f"{name}: {section}", reading) for section in SECTIONS}
-    settings = _settings(name, sections, environ, reading)
-    reading.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections))
+    tree = report.value(name, _tree, written, {})
+    listed = _list(tree.get("model_list"), f"{name}: model_list", report)
+    sections = {section: _mapping(tree.get(section), f"{name}: {section}", report) for section in SECTIONS}
+    settings = _settings(name, sections, environ, report)
+    report.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections))
     policy, by_name = policies(settings)
-    return File(
-        models=_models(name, listed, environ, usual, reading),
+    return ConfigFile(
+        models=_models(name, listed, environ, default_providers, report),
         aliases=settings.pop("aliases", {}),
         master_key=settings.pop("master_key", None),
         scalars=settings,
@@ -132,15 +134,15 @@ def _tree(written: str) -> Any:
     return tree or {}
 
 
-def _mapping(written: Any, path: str, reading: Reading) -> Mapping[str, Any]:
+def _mapping(written: Any, path: str, report: ConfigReport) -> Mapping[str, Any]:
     if written is not None and not isinstance(written, dict):
-        reading.faults.append(f"{path}: must be a mapping")
+        report.errors.append(f"{path}: must be a mapping")
     return written if isinstance(written, dict) else {}
 
 
-def _list(written: Any, path: str, reading: Reading) -> list[Any]:
+def _list(written: Any, path: str, report: ConfigReport) -> list[Any]:
     if written is not None and not isinstance(written, list):
-        reading.faults.append(f"{path}: must be a list")
+        report.errors.append(f"{path}: must be a list")
     return written if isinstance(written, list) else []
 
 
@@ -148,7 +150,7 @@ def _said(written: Any) -> bool:
     return written is not None and written != ""
 
 
-def _resolved(reader: Reader, environ: Mapping[str, str]) -> Reader:
+def _resolved(reader: Parser, environ: Mapping[str, str]) -> Parser:
     """`reader` for a value that may say `os.environ/NAME`, or have values in it that do."""
 
     def resolve(written: Any) -> Any:
@@ -167,10 +169,10 @@ def _resolved(reader: Reader, environ: Mapping[str, str]) -> Reader:
 
 
 def _settings(
-    name: str, sections: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], reading: Reading
+    name: str, sections: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], report: ConfigReport
 ) -> dict[str, Any]:
     found = [
-        (field, reading.value(f"{name}: {section}.{key}", _resolved(reader, environ), sections[section][key]))
+        (field, report.value(f"{name}: {section}.{key}", _resolved(reader, environ), sections[section][key]))
         for section, keys in SECTIONS.items()
         for key, (field, reader) in keys.items()
         if _said(sections[section].get(key))
@@ -179,58 +181,69 @@ def _settings(
 
 
 def _models(
-    name: str, listed: list[Any], environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading
+    name: str,
+    listed: list[Any],
+    environ: Mapping[str, str],
+    default_providers: Mapping[str, Provider],
+    report: ConfigReport,
 ) -> dict[str, tuple[Target, ...]]:
     entries = [
         entry
         for index, written in enumerate(listed)
-        for entry in _entry(f"{name}: model_list[{index}]", written, environ, usual, reading)
+        for entry in _entry(f"{name}: model_list[{index}]", written, environ, default_providers, report)
     ]
     return {named: tuple(target for other, target in entries if other == named) for named, _ in entries}
 
 
 def _entry(
-    path: str, written: Any, environ: Mapping[str, str], usual: Mapping[str, Provider], reading: Reading
+    path: str, written: Any, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
 ) -> Iterator[tuple[str, Target]]:
     """The name and the target of one entry of model_list; nothing where it has a fault, or adds nothing."""
-    before = len(reading.faults)
-    entry = _mapping(written if written is not None else "", path, reading)
-    if len(reading.faults) > before:
+    before = len(report.errors)
+    entry = _mapping(written if written is not None else "", path, report)
+    if len(report.errors) > before:
         return
-    params = _mapping(entry.get("litellm_params"), f"{path}.litellm_params", reading)
-    named = reading.value(f"{path}.model_name", pattern, entry.get("model_name"))
+    params = _mapping(entry.get("litellm_params"), f"{path}.litellm_params", report)
+    named = report.value(f"{path}.model_name", pattern, entry.get("model_name"))
     said = {
-        key: reading.value(f"{path}.litellm_params.{key}", _resolved(reader, environ), params.get(key))
+        key: report.value(f"{path}.litellm_params.{key}", _resolved(reader, environ), params.get(key))
         for key, reader in PARAMS.items()
         if _said(params.get(key)) or key == "model"
     }
-    info = _mapping(entry.get("model_info"), f"{path}.model_info", reading)
+    info = _mapping(entry.get("model_info"), f"{path}.model_info", report)
     facts = {
-        fact: reading.value(f"{path}.model_info.{key}", _resolved(reader, environ), info[key])
+        fact: report.value(f"{path}.model_info.{key}", _resolved(reader, environ), info[key])
         for key, (fact, reader) in INFO.items()
         if _said(info.get(key))
     }
-    if len(reading.faults) > before or (named == said["model"] == "*" and "api_base" not in said):
+    if len(report.errors) > before or (named == said["model"] == "*" and "api_base" not in said):
         return  # "*" for "*" says what is so anyway: a model goes to the vendor that its name says
-    target = reading.value(f"{path}.litellm_params", lambda params: _target(named, params, usual), said)
+    target = report.value(f"{path}.litellm_params", lambda params: _target(named, params, default_providers), said)
     if target is not None and facts:
-        target = replace(known(target), facts=replace(known(target).facts, **facts))
+        target = replace(with_model_info(target), model_info=replace(with_model_info(target).model_info, **facts))
     if target is not None:
         yield named, target
 
 
-def _target(named: str, params: Mapping[str, Any], usual: Mapping[str, Provider]) -> Target:
+def _target(named: str, params: Mapping[str, Any], default_providers: Mapping[str, Provider]) -> Target:
     if "*" in params["model"] and "*" not in named:
         raise ValueError("model has a * that model_name has nothing for")
     vendor, model = _upstream(params)
-    provider = _provider(vendor, params, usual[vendor.name])
+    provider = _provider(vendor, params, default_providers[vendor.name])
     limits: dict[str, Any] = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
-    waits: dict[str, Any] = {name: params.get(f"{name}_timeout") for name in ("connect", "first_content", "silence")}
-    return Target(provider, model, max_parallel=params.get("max_parallel_requests"), **limits, **waits)
+    return Target(
+        provider,
+        model,
+        **limits,
+        max_parallel_requests=params.get("max_parallel_requests"),
+        connect_timeout=params.get("connect_timeout"),
+        first_content_timeout=params.get("first_content_timeout"),
+        idle_timeout=params.get("silence_timeout"),
+    )
 
 
 def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:
-    match addressed(params["model"]):
+    match split_address(params["model"]):
         case (vendor, model) if model:
             return vendor, model
         case None if "api_base" in params:
@@ -238,14 +251,18 @@ def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:
     raise ValueError("model names no vendor known here: write vendor/model, or give api_base")
 
 
-def _provider(vendor: Vendor, params: Mapping[str, Any], usual: Provider) -> Provider:
-    base_url = bare_base(vendor, params["api_base"]) if "api_base" in params else usual.base_url
-    key = params.get("api_key", usual.key)
+def _provider(vendor: Vendor, params: Mapping[str, Any], default_providers: Provider) -> Provider:
+    base_url = strip_endpoint(vendor, params["api_base"]) if "api_base" in params else default_providers.base_url
+    key = params.get("api_key", default_providers.key)
     if not base_url:
         raise ValueError(f"api_base is needed, or {vendor.prefix}_BASE_URL")
     if key is None and not vendor.keyless and "api_base" not in params:
         raise ValueError(f"api_key is needed, or {vendor.keys[0]}")
-    return usual if (base_url, key) == (usual.base_url, usual.key) else Provider(vendor, base_url, key)
+    return (
+        default_providers
+        if (base_url, key) == (default_providers.base_url, default_providers.key)
+        else Provider(vendor, base_url, key)
+    )
 
 
 def _warnings(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

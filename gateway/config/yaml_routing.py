@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.catalog.routing_policy import KINDS, LITELLM, P95, STRATEGIES, WEIGHTED, Policy
-from gateway.config.parsers import Reader, number, one_of, switch, text
+from gateway.catalog.routing_policy import FALLBACK_KINDS, LITELLM_STRATEGIES, P95, STRATEGIES, WEIGHTED, Policy
+from gateway.config.parsers import Parser, boolean, choice, number, text
 
 EVERY = "*"
 """LiteLLM's name for all models that have no fallbacks of their own."""
@@ -14,8 +14,8 @@ NOT_DONE = ("usage-based-routing", "usage-based-routing-v2")
 
 def strategy(written: Any) -> str | None:
     """The strategy by our name, or by LiteLLM's."""
-    word = one_of(*STRATEGIES, *LITELLM, *NOT_DONE)(written)
-    return LITELLM.get(word, word) if word not in NOT_DONE else WEIGHTED
+    word = choice(*STRATEGIES, *LITELLM_STRATEGIES, *NOT_DONE)(written)
+    return LITELLM_STRATEGIES.get(word, word) if word not in NOT_DONE else WEIGHTED
 
 
 def names(written: Any) -> tuple[str, ...]:
@@ -58,19 +58,19 @@ def _of_model(name: str, said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"{name}.{key}: {fault}") from None
 
 
-OF_MODEL: Mapping[str, tuple[str, Reader]] = {
+OF_MODEL: Mapping[str, tuple[str, Parser]] = {
     "routing_strategy": ("strategy", strategy),
-    "continue_on_break": ("continue_on_break", switch),
+    "continue_on_break": ("continue_on_break", boolean),
     "hedge_after": ("hedge_after", hedge),
 }
 """What the file asks of single models, and of all."""
 
 
-FALLBACKS: Mapping[str, tuple[str, Reader]] = {
-    **{kind: (kind, fallbacks) for kind in KINDS},
+FALLBACKS: Mapping[str, tuple[str, Parser]] = {
+    **{kind: (kind, fallbacks) for kind in FALLBACK_KINDS},
     "default_fallbacks": ("default_fallbacks", names),
 }
-ROUTING: Mapping[str, tuple[str, Reader]] = {
+ROUTING: Mapping[str, tuple[str, Parser]] = {
     **{key: (f"of_all.{field}", reader) for key, (field, reader) in OF_MODEL.items()},
     "models": ("by_model", by_model),
     **FALLBACKS,
@@ -82,7 +82,7 @@ def policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
     """The policy of all models, and those of single ones; taken out of the settings."""
     usual = {field: settings.pop(f"of_all.{field}") for field, _ in OF_MODEL.values() if f"of_all.{field}" in settings}
     default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
-    kinds = {kind: settings.pop(kind, {}) for kind in KINDS}
+    kinds = {kind: settings.pop(kind, {}) for kind in FALLBACK_KINDS}
     for_all = {kind: said.get(EVERY, default if kind == "fallbacks" else ()) for kind, said in kinds.items()}
     named = {*by_model, *(name for said in kinds.values() for name in said if name != EVERY)}
     named_policies = {

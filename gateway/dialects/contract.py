@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.catalog.vendors import NOTHING, Vendor
+from gateway.catalog.vendors import EMPTY, Vendor
 from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.stream_events import Event, Pause
 
 
-class Ask(NamedTuple):
+class TargetRequest(NamedTuple):
     """
     One call of one target: what the client wants, of which upstream model.
 
@@ -35,7 +35,7 @@ class VendorRequest(NamedTuple):
 
     path: str
     body: Json
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = EMPTY
     dropped: tuple[str, ...] = ()
 
 
@@ -45,18 +45,18 @@ class Adapter:
 
     credentials: Callable[[str], Mapping[str, str]]
     """The headers that carry a key."""
-    request: Callable[[Ask], VendorRequest]
+    vendor_request: Callable[[TargetRequest], VendorRequest]
     events: Callable[[Iterable[bytes | Pause]], Iterator[Event | Pause]]
     """The framing: how the events stand in the body of a stream."""
-    completion: Callable[[Ask, Json], Completion]
+    completion: Callable[[TargetRequest, Json], Completion]
     """The completion in a vendor's 200. Raises UpstreamFault for an error under a 200."""
-    chunks: Callable[[Ask, Iterable[Event | Pause]], Iterator[Chunk | Pause]]
+    chunks: Callable[[TargetRequest, Iterable[Event | Pause]], Iterator[Chunk | Pause]]
     """The chunks in a vendor's events: usage, when known, in a last chunk with `choices: []`, whether asked for or not.
     Raises UpstreamFault for an error event; ends early, without a finish_reason, when the events do."""
     error: Callable[[int, Json], Json]
     """Of an error's status and body: {"message"} and, where the vendor says so, "type", "param", "code", "retry_after"
     (seconds), and "status" where the status says something else than what is meant."""
-    embeddings: Callable[[Ask], VendorRequest] | None = None
+    embeddings_request: Callable[[TargetRequest], VendorRequest] | None = None
     """The vendor request for an OpenAI embeddings request; its answer is passed on. None: the dialect has none."""
     models_path: str = "/models"
 

@@ -13,7 +13,7 @@ MOST = 64 << 20
 """The most bytes that one event may have: beyond it the upstream speaks nonsense."""
 
 
-def sse(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
+def sse_events(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
     """
     The events of a stream, and PAUSE after those of each block.
 

@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 from gateway.echo import model
 from gateway.json_codec import dumps, loads
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import Watch, check_drain
+from gateway.transport.client_watch import ClientWatch, raise_if_shutting_down
 
 
 class EchoAdapter(BaseAdapter):
@@ -21,14 +21,16 @@ class EchoAdapter(BaseAdapter):
         super().__init__()
         self._pace, self._sleep, self._count = pace, sleep, itertools.count()
 
-    def open(self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, watch: Watch) -> "EchoExchange":
+    def open(
+        self, _method: str, url: str, _headers: Mapping[str, str], read_body: bytes, watch: ClientWatch
+    ) -> "EchoExchange":
         try:
-            return self._answer(url, loads(body), watch)
+            return self._answer(url, loads(read_body), watch)
         except model.Refused as error:
             said = {"message": str(error), "type": "invalid_request_error", "param": error.param, "code": None}
             return EchoExchange(dumps({"error": said}), status=400)
 
-    def _answer(self, url: str, asked: Any, watch: Watch) -> "EchoExchange":
+    def _answer(self, url: str, asked: Any, watch: ClientWatch) -> "EchoExchange":
         if url.endswith("/embeddings"):
             return EchoExchange(dumps(model.embeddings(asked)))
         ident, created = f"chatcmpl-echo-{next(self._count)}", int(time.time())
@@ -43,31 +45,31 @@ class EchoAdapter(BaseAdapter):
     def close(self) -> None:
         pass
 
-    def _paced(self, frames: list[bytes], watch: Watch) -> Iterator[bytes | Pause]:
+    def _paced(self, frames: list[bytes], watch: ClientWatch) -> Iterator[bytes | Pause]:
         for frame in frames:
-            check_drain(time.monotonic())
+            raise_if_shutting_down(time.monotonic())
             yield frame
             if self._pace:
                 self._sleep(self._pace)
-            if time.monotonic() >= watch.wake:
+            if time.monotonic() >= watch.yield_at:
                 yield PAUSE
 
 
 class EchoExchange:
     """An exchange that has happened already."""
 
-    def __init__(self, body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
+    def __init__(self, read_body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = {"content-type": "application/json" if body else "text/event-stream"}
-        self._body, self._blocks = body, iter(blocks)
+        self.headers: Mapping[str, str] = {"content-type": "application/json" if read_body else "text/event-stream"}
+        self._body, self._blocks = read_body, iter(blocks)
 
-    def head(self) -> Iterator[Pause]:
+    def wait_for_headers(self) -> Iterator[Pause]:
         return iter(())
 
     def blocks(self) -> Iterator[bytes | Pause]:
         return self._blocks
 
-    def body(self) -> bytes:
+    def read_body(self) -> bytes:
         return self._body
 
     def close(self) -> None:

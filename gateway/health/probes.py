@@ -13,7 +13,7 @@ from typing import IO
 import structlog
 
 from gateway.catalog.vendors import Provider
-from gateway.health.target_health import Standings
+from gateway.health.target_health import HealthRegistry
 
 
 class Probes:
@@ -30,20 +30,20 @@ class Probes:
         folder: Path,
         interval: float,
         providers: Iterable[Provider],
-        standings: Standings,
-        well: Callable[[Provider], bool],
+        health_registry: HealthRegistry,
+        is_reachable: Callable[[Provider], bool],
     ) -> None:
-        self._folder, self._interval, self._well = folder, interval, well
+        self._folder, self._interval, self._is_reachable = folder, interval, is_reachable
         self._providers = list({(one.name, one.base_url): one for one in providers}.values())
         asked = "\n".join(sorted(f"{one.name} {one.base_url}" for one in self._providers))
         digest = hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
-        self.lock_file, self.found_file = folder / f"prober-{digest}.lock", folder / f"probes-{digest}.json"
+        self.lock_file, self.results_file = folder / f"prober-{digest}.lock", folder / f"probes-{digest}.json"
         """Of all gateways that use the folder, those with the same providers share a prober."""
-        self._standings = standings
+        self._health_registry = health_registry
         self._lock: IO[str] | None = None
         self._beginning, self._begun = threading.Lock(), False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start, in the process that serves, unless that is done, or there is nothing to do."""
         if self._begun:
             return
@@ -57,13 +57,13 @@ class Probes:
         tick = threading.Event()
         while not tick.wait(self._interval):
             try:
-                if self.leads():
-                    self.ask()
+                if self.is_leader():
+                    self.probe_all()
                 self.apply(time.monotonic())
             except OSError as error:
                 structlog.get_logger().warning("probes", failed=type(error).__name__, folder=str(self._folder))
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process is the one that asks; it is until it ends."""
         if self._lock is None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -76,30 +76,30 @@ class Probes:
             self._lock = lock
         return True
 
-    def end(self) -> None:
+    def resign(self) -> None:
         """Let another process be it."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def ask(self) -> None:
+    def probe_all(self) -> None:
         """Ask every provider, and write down which were well."""
         found = {}
         for one in self._providers:
             began = time.monotonic()  # what fails while it is asked is news
-            if self._well(one):
+            if self._is_reachable(one):
                 found[f"{one.name} {one.base_url}"] = began
-        written = self.found_file.with_suffix(f".{os.getpid()}")
+        written = self.results_file.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps(found))
-        written.replace(self.found_file)
+        written.replace(self.results_file)
 
     def apply(self, now: float) -> None:
         """Close the breakers of the providers that were well after they had failed."""
         try:
-            found = json.loads(self.found_file.read_text())
+            found = json.loads(self.results_file.read_text())
         except (FileNotFoundError, ValueError):
             return
-        for (provider, base_url, model, _), standing in self._standings.items():
-            well_at = found.get(f"{provider} {base_url}")
-            if isinstance(well_at, float) and well_at <= now and standing.breaker.recovered(well_at):
+        for (provider, base_url, model, _), health in self._health_registry.items():
+            healthy_at = found.get(f"{provider} {base_url}")
+            if isinstance(healthy_at, float) and healthy_at <= now and health.breaker.close_if_recovered(healthy_at):
                 structlog.get_logger().info("breaker closed", by="probe", target=f"{provider}/{model[:200]}")

@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from gateway.health.circuit_breaker import CLOSED, OPEN
 from gateway.health.target_health import Upstream
 
-__all__ = ["CONTENT_TYPE_LATEST", "exposition", "tell"]
+__all__ = ["CONTENT_TYPE_LATEST", "record_state_change", "render_metrics"]
 
 LABELS = ("target", "host")
 MOST_TOLD = 1000
@@ -38,7 +38,7 @@ RESTS_UNTIL = Gauge(
 told: set[tuple[str, str]] = set()
 
 
-def tell(upstream: Upstream, state: str, seconds: float) -> None:
+def record_state_change(upstream: Upstream, state: str, seconds: float) -> None:
     """A target's breaker is `open` or `closed` now, or it is `cooling`; for so many seconds."""
     provider, base_url, model = upstream
     labels = f"{provider}/{model}"[:MODEL_SHOWN], urlsplit(base_url).netloc.rpartition("@")[2]
@@ -54,7 +54,7 @@ def tell(upstream: Upstream, state: str, seconds: float) -> None:
         structlog.get_logger().warning("metrics", failed=type(error).__name__)
 
 
-def exposition() -> bytes:
+def render_metrics() -> bytes:
     """Prometheus' text format."""
     registry = CollectorRegistry()
     try:

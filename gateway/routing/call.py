@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.catalog.registry import Route
-from gateway.catalog.routing_policy import USUAL, Policy
+from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
 from gateway.catalog.vendors import Target
-from gateway.dialects.contract import Ask, ClientDialect
+from gateway.dialects.contract import ClientDialect, TargetRequest
 from gateway.dialects.openai.client import CLIENT_DIALECT
-from gateway.errors import ClientGone, GatewayError, UpstreamFault
+from gateway.errors import ClientDisconnected, GatewayError, UpstreamFault
 from gateway.openai_types import Chat, Json
-from gateway.routing.stream_resume import Heard, carried_on
-from gateway.transport.client_watch import Watch
+from gateway.routing.stream_resume import Transcript, resume_request
+from gateway.transport.client_watch import ClientWatch
 
 MOST_LISTED = 6000
 """Characters of dropped paths that fit a header; of more, only what they are part of is told."""
@@ -26,7 +26,7 @@ SHORTEST_KEY = 8
 """Characters below which a key is a placeholder, and masking it would only maul words."""
 
 
-class Tried(NamedTuple):
+class AttemptRecord(NamedTuple):
     """An attempt: what it came to (a status, or a word where there was none), and after how many seconds that was known."""
 
     provider: str
@@ -48,35 +48,35 @@ class Call:
     targets: tuple[Target, ...]
     created: int
     client: ClientDialect = CLIENT_DIALECT
-    policy: Policy = USUAL
+    policy: Policy = DEFAULT_POLICY
     session: str = ""
-    more: Callable[[str], Mapping[str, Route]] = lambda _: {}
-    watch: Watch = field(default_factory=Watch)
+    fallback_routes: Callable[[str], Mapping[str, Route]] = lambda _: {}
+    watch: ClientWatch = field(default_factory=ClientWatch)
     strict: bool = False
     deadline: float = math.inf
 
-    answered: Target | None = None
+    served_by: Target | None = None
     model: str | None = None
-    attempts: list[Tried] = field(default_factory=list)
-    attempt_began: float = 0.0
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    attempt_started: float = 0.0
     dropped: tuple[str, ...] = ()
     usage: Mapping[str, Any] | None = None
     first_content: float | None = None
-    heard: Heard | None = None
-    leg: "Call | None" = None
+    transcript: Transcript | None = None
+    hedge_winner: "Call | None" = None
     """The one of two attempts at once that won: it has the watch of the answer."""
-    lost: list[Target] = field(default_factory=list)
+    cancelled_targets: list[Target] = field(default_factory=list)
     outcome: str = "abandoned"
     error: GatewayError | None = None
     fault: Mapping[str, Any] | None = None
     closers: list[Callable[[], None]] = field(default_factory=list)
     """What is called when the response is closed, the last one first."""
 
-    def ask(self, target: Target) -> Ask:
+    def request_for(self, target: Target) -> TargetRequest:
         """The same request, of one target; what was answered already is to be carried on."""
-        said = self.heard.text if self.heard else ""
-        chat = carried_on(self.chat, said, target) if said else self.chat
-        return Ask(chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
+        said = self.transcript.text if self.transcript else ""
+        chat = resume_request(self.chat, said, target) if said else self.chat
+        return TargetRequest(chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
 
     def failed(self, target: Target, error: GatewayError) -> None:
         """Write a failed attempt into the trail, such as `anthropic:529`; our key must not be in any message."""
@@ -90,18 +90,20 @@ class Call:
                     setattr(error, name, said.replace(key, "***"))
             error.args = (error.message,)
 
-    def answered_by(self, target: Target, answer: Json) -> None:
+    def record_first_content(self, target: Target, answer: Json) -> None:
         """The first content, or the whole answer, is there."""
         self._tried(target, "200")
-        self.answered, self.model, self.first_content = target, answer.get("model"), time.monotonic()
+        self.served_by, self.model, self.first_content = target, answer.get("model"), time.monotonic()
 
-    def cancelled(self, target: Target) -> None:
+    def record_cancelled(self, target: Target) -> None:
         """Another target answered first."""
-        self.lost.append(target)
+        self.cancelled_targets.append(target)
         self._tried(target, "cancelled")
 
     def _tried(self, target: Target, status: str) -> None:
-        self.attempts.append(Tried(target.provider.name, target.model, status, time.monotonic() - self.attempt_began))
+        self.attempts.append(
+            AttemptRecord(target.provider.name, target.model, status, time.monotonic() - self.attempt_started)
+        )
 
     def close(self) -> None:
         """The response is out, or nobody wants it."""
@@ -119,23 +121,23 @@ class Call:
 
     def finish(self, error: GatewayError | None = None) -> None:
         """The end is reached, with an answer or with an error; a client that left has not reached it."""
-        if isinstance(error, ClientGone):
+        if isinstance(error, ClientDisconnected):
             return
         self.outcome, self.error = ("failed", error) if error else ("completed", None)
 
     def trail(self) -> dict[str, str]:
         """What the gateway did, by header name without its `x-gateway-`."""
         told = {"attempts": ",".join(f"{tried.provider}:{tried.status}" for tried in self.attempts)}
-        if self.answered:
-            told |= {"provider": self.answered.provider.name, "model": self.answered.model}
+        if self.served_by:
+            told |= {"provider": self.served_by.provider.name, "model": self.served_by.model}
         if self.dropped:
-            told["dropped-params"] = ", ".join(listed(self.dropped))
+            told["dropped-params"] = ", ".join(header_list(self.dropped))
         return told
 
     def log_fields(self, began: float) -> dict[str, Any]:
         """What the request's log line says of it; `began` is when the request came, by `time.monotonic()`."""
         used = self.usage or {}
-        target = self.answered
+        target = self.served_by
         fields = {
             "model": self.chat["model"][:MODEL_SHOWN],
             "served": str(self.model)[:MODEL_SHOWN] if self.model else None,
@@ -159,7 +161,7 @@ class Call:
         return {**fields, **(self.fault or {})}
 
 
-def listed(paths: tuple[str, ...]) -> list[str]:
+def header_list(paths: tuple[str, ...]) -> list[str]:
     """Dropped paths for a list that is separated by commas."""
     told = [path.replace(",", "%2C") for path in paths]
     if sum(map(len, told)) <= MOST_LISTED:

@@ -11,16 +11,16 @@ from email.utils import parsedate_to_datetime
 
 from gateway.catalog.vendors import Target
 from gateway.errors import (
-    ClientGone,
+    ClientDisconnected,
     GatewayError,
     NoHealthyUpstream,
     Overloaded,
     UpstreamFault,
     UpstreamLimited,
     UpstreamRejected,
-    forgotten,
+    without_traceback,
 )
-from gateway.health.target_health import FULL, Attempt, Out, Standing, Standings
+from gateway.health.target_health import FULL, HealthRegistry, TargetHealth, TargetLease, Unavailable
 
 Targets = tuple[Target, ...]
 SECONDS = re.compile(r"\d{1,300}(\.\d{1,15})?")
@@ -38,11 +38,11 @@ TOO_LARGE = re.compile(
 OFFENDED = re.compile(r"content.{0,3}(policy|filter|management)|safety (system|policy)|responsible ai", re.IGNORECASE)
 
 
-class Plan:
+class Failover:
     """
     The attempts of one call: `next` begins one, `failed` says how it ended.
 
-    `attempts` is for each target. `more(kind)` are the targets of the policy's `fallbacks`, `context_window_fallbacks`
+    `attempts` is for each target. `fallback_targets(kind)` are the targets of the policy's `fallbacks`, `context_window_fallbacks`
     or `content_policy_fallbacks`. `deadline` is for all of it, by `time.monotonic()`. `refusal`: why no other target of
     the model can take the call.
     """
@@ -50,28 +50,28 @@ class Plan:
     def __init__(
         self,
         targets: Targets,
-        standings: Standings,
+        health_registry: HealthRegistry,
         attempts: int,
         *,
-        more: Callable[[str], Targets] = lambda _: (),
+        fallback_targets: Callable[[str], Targets] = lambda _: (),
         deadline: float = math.inf,
         refusal: GatewayError | None = None,
     ) -> None:
-        self._ahead, self._standings, self._attempts = deque(targets), standings, attempts
-        self._more, self._deadline = more, deadline
+        self._ahead, self._health_registry, self._attempts = deque(targets), health_registry, attempts
+        self._fallback_targets, self._deadline = fallback_targets, deadline
         self._own = self._known = targets
         """All that are ahead, or were."""
-        self.attempt: Attempt
+        self.attempt: TargetLease
         self.hedged = False
-        self._again: Standing | None = None
+        self._again: TargetHealth | None = None
         """Whose retry is next, from its budget."""
         self._tried: dict[Target, int] = {}
         self._errors: list[GatewayError] = [refusal] if refusal else []
         self._broke: GatewayError | None = None
         """What the client has to hear of, since it has part of the answer, if nobody goes on with it."""
-        self._outs: list[Out] = []
+        self._outs: list[Unavailable] = []
         self._full: list[Target] = []
-        self._queue: Standing | None = None
+        self._queue: TargetHealth | None = None
         """For whom this call waits in the queue, until `_queue_until`."""
         self._queue_until = math.inf
         self._spent: set[str] = set()
@@ -85,10 +85,10 @@ class Plan:
         """Begin the `attempt` of `target`; or seconds to wait, for one that is full. Raises the error to answer with."""
         while True:
             while self._ahead:
-                target, standing = self.target, self._standings.of(self.target)
-                again, queued = standing is self._again, self._queue is not None
-                entered = standing.enter(target.max_parallel, again=again, queued=queued)
-                if isinstance(entered, Attempt):
+                target, health = self.target, self._health_registry.of(self.target)
+                again, queued = health is self._again, self._queue is not None
+                entered = health.acquire(target.max_parallel_requests, again=again, queued=queued)
+                if isinstance(entered, TargetLease):
                     if again:
                         self._again = None
                     self.leave()
@@ -102,27 +102,27 @@ class Plan:
             if self._extend("fallbacks"):
                 continue
             if not self._full:
-                raise self._verdict()
+                raise self._final_error()
             return self._queued()
 
-    def hedge(self) -> tuple[Target, Attempt] | None:
+    def hedge(self) -> tuple[Target, TargetLease] | None:
         """Begin an attempt of another of the model's own targets beside the one whose turn it is; None where there is none."""
         self.hedged = True
         for other in [one for one in list(self._ahead)[1:] if one in self._own and self.target in self._own]:
-            entered = self._standings.of(other).enter(other.max_parallel)
-            if isinstance(entered, Attempt):
+            entered = self._health_registry.of(other).acquire(other.max_parallel_requests)
+            if isinstance(entered, TargetLease):
                 self._ahead.remove(other)
                 return other, entered
         return None
 
-    def won(self, target: Target, attempt: Attempt, cancelled: Targets = ()) -> None:
+    def promote(self, target: Target, attempt: TargetLease, cancelled: Targets = ()) -> None:
         """It is this target's turn now; those that were `cancelled` for it may have theirs later."""
         self._ahead[0], self.attempt = target, attempt
         self._ahead.extend(cancelled)
 
-    def lost(self, target: Target, error: GatewayError) -> None:
+    def record_hedge_failure(self, target: Target, error: GatewayError) -> None:
         """An attempt failed beside one that is still under way; the target may have another turn."""
-        self._errors.append(forgotten(error))
+        self._errors.append(without_traceback(error))
         self._tried[target] = self._tried.get(target, 0) + 1
         if error.retryable and self._tried[target] < self._attempts:
             self._ahead.append(target)
@@ -132,11 +132,11 @@ class Plan:
         Seconds to wait before `next`. Raises the error to answer with when it is over. `elsewhere`: the answer broke off,
         and another target is to go on with it rather than this one again.
         """
-        if isinstance(error, ClientGone):
+        if isinstance(error, ClientDisconnected):
             raise error
         if elsewhere and self._broke is None:
             self._broke = error
-        self._errors.append(forgotten(error))
+        self._errors.append(without_traceback(error))
         here = self.target
         self._tried[here] = self._tried.get(here, 0) + 1
         if elsewhere and len(self._ahead) == 1:
@@ -146,25 +146,25 @@ class Plan:
         if delay is not None:
             return delay
         self._ahead.popleft()
-        kind = special(error)
+        kind = fallback_kind(error)
         if kind is None or not self._extend(kind, at_once=True):
-            if not any(cured(error, here, other) for other in self._ahead):
+            if not any(may_help(error, here, other) for other in self._ahead):
                 self._extend("fallbacks")
-            while self._ahead and not cured(error, here, self.target):
+            while self._ahead and not may_help(error, here, self.target):
                 self._ahead.popleft()
         if elsewhere and error.retryable and self._tried[here] < self._attempts:
             self._ahead.append(here)  # where the others fail too
         if not self._ahead or time.monotonic() >= self._deadline:
-            raise self._verdict()
+            raise self._final_error()
         return 0.0
 
     def leave(self) -> None:
         """Wait for nothing any more: in no queue, and for no retry."""
         if self._queue is not None:
-            self._queue.queue(-1)
+            self._queue.add_queued(-1)
             self._queue, self._queue_until = None, math.inf
         if self._again is not None:
-            self._again.not_retried()
+            self._again.return_retry()
             self._again = None
         self._full.clear()
 
@@ -174,9 +174,9 @@ class Plan:
         told = error.wait if isinstance(error, UpstreamFault) else error.retry_after
         delay = max(backoff(tried), told or 0)
         in_time = time.monotonic() + delay < self._deadline
-        standing = self._standings.of(self.target)
-        if error.retryable and tried < self._attempts and delay <= MOST_DELAY and in_time and standing.may_retry():
-            self._again = standing
+        health = self._health_registry.of(self.target)
+        if error.retryable and tried < self._attempts and delay <= MOST_DELAY and in_time and health.take_retry():
+            self._again = health
             return delay
         return None
 
@@ -186,7 +186,7 @@ class Plan:
             return False
         self._spent.add(kind)
         known = {target.identity for target in self._known}
-        found = tuple({one.identity: one for one in self._more(kind) if one.identity not in known}.values())
+        found = tuple({one.identity: one for one in self._fallback_targets(kind) if one.identity not in known}.values())
         self._known += found
         if at_once:
             self._ahead.extendleft(reversed(found))
@@ -198,11 +198,11 @@ class Plan:
         """Wait for the full targets, in a short queue. Raises Overloaded when that is full too, or takes too long."""
         target, now = self._full[0], time.monotonic()
         if self._queue is None:
-            standing = self._standings.of(target)
-            if standing.waiting >= QUEUE:
+            health = self._health_registry.of(target)
+            if health.queued_calls >= QUEUE:
                 raise self._broke or self._busy(target)
-            standing.queue(1)
-            self._queue, self._queue_until = standing, min(now + QUEUE_PATIENCE, self._deadline)
+            health.add_queued(1)
+            self._queue, self._queue_until = health, min(now + QUEUE_PATIENCE, self._deadline)
         if now >= self._queue_until:
             self.leave()
             raise self._broke or self._busy(target)
@@ -214,7 +214,7 @@ class Plan:
     def _busy(target: Target) -> Overloaded:
         return Overloaded(f"{target.provider.name} has as many calls under way as it is given. Try again in a moment.")
 
-    def _verdict(self) -> GatewayError:
+    def _final_error(self) -> GatewayError:
         """The upstreams' last failure; if all they said is that they are busy, the one with the least Retry-After."""
         if self._broke is not None:
             return self._broke
@@ -234,7 +234,7 @@ class Plan:
         return NoHealthyUpstream(f"No target of this model can be asked now: {reasons}.", retry_after=wait)
 
 
-def special(error: GatewayError) -> str | None:
+def fallback_kind(error: GatewayError) -> str | None:
     """The kind of fallbacks that are for this error alone."""
     if not isinstance(error, UpstreamRejected):
         return None
@@ -244,9 +244,9 @@ def special(error: GatewayError) -> str | None:
     return "content_policy_fallbacks" if OFFENDED.search(said) else None
 
 
-def cured(error: GatewayError, here: Target, other: Target) -> bool:
+def may_help(error: GatewayError, here: Target, other: Target) -> bool:
     """Whether another target could do better: after a refusal, only another model could."""
-    return error.moves_on or (isinstance(error, UpstreamRejected) and here.model != other.model)
+    return error.try_next_target or (isinstance(error, UpstreamRejected) and here.model != other.model)
 
 
 def backoff(tried: int) -> float:

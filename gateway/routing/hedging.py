@@ -12,15 +12,15 @@ from typing import Any
 import structlog
 
 from gateway.catalog.vendors import Target
-from gateway.errors import GatewayError, InternalError, forgotten, traced
-from gateway.health.target_health import Attempt
+from gateway.errors import GatewayError, InternalError, error_location, without_traceback
+from gateway.health.target_health import TargetLease
 from gateway.routing.attempt import Stream, failed
 from gateway.routing.call import Call
-from gateway.routing.failover import Plan
+from gateway.routing.failover import Failover
 from gateway.stream_events import PAUSE
-from gateway.transport.client_watch import Watch
+from gateway.transport.client_watch import ClientWatch
 
-Work = Callable[[Call, Target, Attempt], Stream]
+Work = Callable[[Call, Target, TargetLease], Stream]
 Begun = Callable[[Call, Target], None]
 MOST_AHEAD = 64
 """Chunks that an attempt may be ahead of the client."""
@@ -29,7 +29,7 @@ PATROL = 0.05
 END = object()
 
 
-class Leg(threading.Thread):
+class HedgedAttempt(threading.Thread):
     """
     One of the attempts, in a thread of its own, since each waits for its upstream.
 
@@ -37,10 +37,17 @@ class Leg(threading.Thread):
     """
 
     def __init__(
-        self, call: Call, target: Target, attempt: Attempt, *, work: Work, begun: Begun, said: "queue.Queue[Leg]"
+        self,
+        call: Call,
+        target: Target,
+        attempt: TargetLease,
+        *,
+        work: Work,
+        begun: Begun,
+        said: "queue.Queue[HedgedAttempt]",
     ) -> None:
         super().__init__(name="hedge", daemon=True)
-        self.call = replace(call, watch=Watch(patrol=PATROL), closers=[], attempts=[])
+        self.call = replace(call, watch=ClientWatch(poll_interval=PATROL), closers=[], attempts=[])
         self.target, self.attempt, self._work, self._begun, self._said = target, attempt, work, begun, said
         self.items: queue.Queue[Any] = queue.Queue(MOST_AHEAD)
 
@@ -55,9 +62,9 @@ class Leg(threading.Thread):
                     self._tell(item)
             self._tell(END)
         except GatewayError as error:
-            self._tell(forgotten(error))
+            self._tell(without_traceback(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours: it must not leave the client waiting
-            structlog.get_logger().error("fault", request_id=self.call.id, **traced(error))
+            structlog.get_logger().error("fault", request_id=self.call.id, **error_location(error))
             self._tell(InternalError("The gateway failed."))
         finally:
             self.call.close()
@@ -76,64 +83,64 @@ class Leg(threading.Thread):
             return
 
 
-class Race:
+class HedgedCall:
     """
     The attempt of a plan, and, after `late` seconds without content, one of its next target beside it. `begun` is called
     when the first content of one is there.
     """
 
-    def __init__(self, call: Call, plan: Plan, late: float, work: Work, begun: Begun = lambda *_: None) -> None:
-        self._call, self._plan, self._work, self._begun = call, plan, work, begun
-        self._said: queue.Queue[Leg] = queue.Queue()
-        self._legs: list[Leg] = []
+    def __init__(self, call: Call, failover: Failover, late: float, work: Work, begun: Begun = lambda *_: None) -> None:
+        self._call, self._failover, self._work, self._begun = call, failover, work, begun
+        self._said: queue.Queue[HedgedAttempt] = queue.Queue()
+        self._attempts: list[HedgedAttempt] = []
         self._hedge_at = time.monotonic() + late
         self._looked = 0.0
 
     def run(self) -> Stream:
         """What the winner says; PAUSE when nothing came before `wake`. Raises its error, or the last one's."""
         try:
-            self._start(self._plan.target, self._plan.attempt)
+            self._start(self._failover.target, self._failover.attempt)
             winner = None
             while True:
-                leg = self._next()
-                if (leg is None or winner is None) and time.monotonic() >= self._call.watch.wake:
+                hedged = self._next()
+                if (hedged is None or winner is None) and time.monotonic() >= self._call.watch.yield_at:
                     yield PAUSE
-                if leg is None or winner not in (None, leg):
+                if hedged is None or winner not in (None, hedged):
                     continue
-                item = leg.items.get()
+                item = hedged.items.get()
                 if item is END:
                     return
                 if isinstance(item, GatewayError):
-                    self._lost(leg, item)
+                    self._lost(hedged, item)
                     continue
                 if winner is None and item is not PAUSE:
-                    winner = leg
+                    winner = hedged
                     self._won(winner)
                 if winner is not None:
                     yield item
         finally:
-            for leg in self._legs:
-                leg.cancel()
+            for hedged in self._attempts:
+                hedged.cancel()
 
-    def _start(self, target: Target, attempt: Attempt) -> None:
-        leg = Leg(self._call, target, attempt, work=self._work, begun=self._begun, said=self._said)
+    def _start(self, target: Target, attempt: TargetLease) -> None:
+        hedged = HedgedAttempt(self._call, target, attempt, work=self._work, begun=self._begun, said=self._said)
         try:
-            leg.start()
+            hedged.start()
         except RuntimeError as error:  # no thread is to be had
             fault = InternalError("The gateway failed.")
             with attempt:
                 raise fault from error
-        self._legs.append(leg)
+        self._attempts.append(hedged)
 
-    def _next(self) -> Leg | None:
+    def _next(self) -> HedgedAttempt | None:
         """The leg that has something to say; None after a while. Starts the second one when it is time."""
         now = time.monotonic()
         if now - self._looked >= PATROL:
             self._looked = now
-            self._call.watch.look()
-        until = math.inf if self._plan.hedged else self._hedge_at - now
+            self._call.watch.check_client()
+        until = math.inf if self._failover.hedged else self._hedge_at - now
         if until <= 0:
-            other = self._plan.hedge()
+            other = self._failover.hedge()
             if other:
                 self._start(*other)
         try:
@@ -141,24 +148,24 @@ class Race:
         except queue.Empty:
             return None
 
-    def _lost(self, leg: Leg, error: GatewayError) -> None:
+    def _lost(self, hedged: HedgedAttempt, error: GatewayError) -> None:
         """A leg failed before any content. Raises its error when it was the last."""
-        self._legs.remove(leg)
-        self._call.attempt_began = leg.call.attempt_began
-        if not self._legs:
-            self._plan.won(leg.target, leg.attempt)
+        self._attempts.remove(hedged)
+        self._call.attempt_started = hedged.call.attempt_started
+        if not self._attempts:
+            self._failover.promote(hedged.target, hedged.attempt)
             raise error
-        failed(self._call, leg.target, error)
-        self._plan.lost(leg.target, error)
+        failed(self._call, hedged.target, error)
+        self._failover.record_hedge_failure(hedged.target, error)
 
-    def _won(self, winner: Leg) -> None:
-        self._plan.hedged = True
-        losers = [leg for leg in self._legs if leg is not winner]
-        for leg in losers:
-            leg.cancel()
-            self._call.attempt_began = leg.call.attempt_began
-            self._call.cancelled(leg.target)
-        self._legs = [winner]
-        self._plan.won(winner.target, winner.attempt, tuple(leg.target for leg in losers))
-        self._call.attempt_began, self._call.dropped = winner.call.attempt_began, winner.call.dropped
-        self._call.leg = winner.call
+    def _won(self, winner: HedgedAttempt) -> None:
+        self._failover.hedged = True
+        losers = [hedged for hedged in self._attempts if hedged is not winner]
+        for hedged in losers:
+            hedged.cancel()
+            self._call.attempt_started = hedged.call.attempt_started
+            self._call.record_cancelled(hedged.target)
+        self._attempts = [winner]
+        self._failover.promote(winner.target, winner.attempt, tuple(hedged.target for hedged in losers))
+        self._call.attempt_started, self._call.dropped = winner.call.attempt_started, winner.call.dropped
+        self._call.hedge_winner = winner.call

@@ -19,23 +19,23 @@ KEPT, FAILED_KEPT = 300.0, 30.0
 TIMEOUT = 5.0
 
 
-class Listed(NamedTuple):
+class ProviderModel(NamedTuple):
     """A model of a provider; `created` in unix seconds, 0 where the provider does not say."""
 
     id: str
     created: int
 
 
-class Listings:
+class ProviderModels:
     """The models of each provider that could be asked; what fails is left out, and logged."""
 
     def __init__(self, session: requests.Session, providers: Mapping[str, Provider]) -> None:
         self._session = session
         self._providers = {name: one for name, one in providers.items() if name != ECHO.name}
-        self._kept: dict[str, tuple[float, list[Listed] | None]] = {}
+        self._kept: dict[str, tuple[float, list[ProviderModel] | None]] = {}
         self._asking = threading.Lock()
 
-    def models(self) -> Mapping[str, list[Listed]]:
+    def models(self) -> Mapping[str, list[ProviderModel]]:
         """By provider. Waits for all of them together at most for the timeout of one."""
         with self._asking:
             now = time.monotonic()
@@ -43,15 +43,15 @@ class Listings:
             if due:
                 with ThreadPoolExecutor(len(due)) as pool:
                     found = list(pool.map(self._ask, due))
-                for provider, listed in zip(due, found, strict=True):
-                    self._kept[provider.name] = now + (KEPT if listed else FAILED_KEPT), listed
-            return {name: listed for name, (_, listed) in self._kept.items() if listed}
+                for provider, parse_model_list in zip(due, found, strict=True):
+                    self._kept[provider.name] = now + (KEPT if parse_model_list else FAILED_KEPT), parse_model_list
+            return {name: parse_model_list for name, (_, parse_model_list) in self._kept.items() if parse_model_list}
 
-    def well(self, provider: Provider) -> bool:
+    def is_reachable(self, provider: Provider) -> bool:
         """Whether a provider answers, asked now."""
         return self._ask(provider) is not None
 
-    def _ask(self, provider: Provider) -> list[Listed] | None:
+    def _ask(self, provider: Provider) -> list[ProviderModel] | None:
         adapter = ADAPTERS[provider.vendor.dialect]
         headers = {"Accept": "application/json", **(adapter.credentials(provider.key) if provider.key else {})}
         try:
@@ -59,19 +59,19 @@ class Listings:
                 provider.base_url + adapter.models_path, headers=headers, timeout=TIMEOUT, allow_redirects=False
             )
             response.raise_for_status()
-            return listed(loads(response.content))
+            return parse_model_list(loads(response.content))
         except (requests.RequestException, ValueError) as error:
             structlog.get_logger().warning("models", provider=provider.name, failed=type(error).__name__)
             return None
 
 
-def listed(data: Any) -> list[Listed]:
+def parse_model_list(data: Any) -> list[ProviderModel]:
     """The models in an answer to GET /models, OpenAI's or Anthropic's. Raises ValueError for any other."""
     rows = data.get("data") if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise ValueError("no list of models")  # noqa: TRY004 - what a provider says, not what a caller passes
     return [
-        Listed(row["id"], _created(row.get("created") or row.get("created_at")))
+        ProviderModel(row["id"], _created(row.get("created") or row.get("created_at")))
         for row in rows
         if isinstance(row, dict) and isinstance(row.get("id"), str)
     ]

@@ -9,20 +9,18 @@ from itertools import chain
 from gateway import token_estimate
 from gateway.catalog.routing_policy import P95
 from gateway.catalog.vendors import Target
-from gateway.errors import GatewayError, Untranslatable, forgotten
-from gateway.health.target_health import Attempt, Standings
+from gateway.errors import GatewayError, Untranslatable, without_traceback
+from gateway.health.target_health import HealthRegistry, TargetLease
 from gateway.openai_types import Chunk, Completion, Json
-from gateway.routing.attempt import CHAT, EMBEDDINGS, Asking, Form, Patience, Stream, failed
+from gateway.routing.attempt import CHAT, EMBEDDINGS, RequestKind, Stream, Timeouts, UpstreamCaller, failed
 from gateway.routing.call import Call
-from gateway.routing.capabilities import capable, fitting
-from gateway.routing.failover import Plan
-from gateway.routing.hedging import Race
-from gateway.routing.strategies import Asked, Order, Targets
-from gateway.routing.stream_resume import Heard, joined, possible, way
+from gateway.routing.capabilities import capable_targets, filter_capable
+from gateway.routing.failover import Failover
+from gateway.routing.hedging import HedgedCall
+from gateway.routing.strategies import OrderRequest, TargetOrder, Targets
+from gateway.routing.stream_resume import Transcript, resumable, resume_method, splice
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.http_transport import Transport
-
-__all__ = ["Patience", "Router"]
 
 sleep = time.sleep
 
@@ -39,15 +37,15 @@ class Router:
         transport: Transport,
         *,
         attempts: int,
-        patience: Patience,
+        timeouts: Timeouts,
         admit: Callable[[Target], None],
-        spent: Callable[[Target, int], None],
-        standings: Standings,
+        record_tokens: Callable[[Target, int], None],
+        health_registry: HealthRegistry,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
-        self._asking = Asking(transport, patience, admit)
-        self._attempts, self._patience, self._spent, self._sleep = attempts, patience, spent, sleep
-        self.standings, self._order = standings, Order(standings)
+        self._caller = UpstreamCaller(transport, timeouts, admit)
+        self._attempts, self._timeouts, self._spent, self._sleep = attempts, timeouts, record_tokens, sleep
+        self.health_registry, self._order = health_registry, TargetOrder(health_registry)
 
     def completion(self, call: Call) -> Completion:
         """Raises GatewayError."""
@@ -63,133 +61,146 @@ class Router:
 
         Raises GatewayError: before the first chunk, when no target answers; after it, when the answer breaks off.
         """
-        plan = self._plan(call)
-        heard = call.heard = Heard(call.chat) if call.policy.continue_on_break and possible(call.chat) else None
+        failover = self._failover(call)
+        transcript = call.transcript = (
+            Transcript(call.chat) if call.policy.continue_on_break and resumable(call.chat) else None
+        )
         while True:
-            yield from self._begin(call, plan)
+            yield from self._begin(call, failover)
             begun = False
             try:
-                with closing(self._stream(call, plan)) as stream:
+                with closing(self._stream(call, failover)) as stream:
                     for chunk in stream:
                         if chunk is not PAUSE:
                             begun = True
-                            plan.attempt.answered(streams=True)
-                            call.answered_by(plan.target, chunk)
-                            if call.leg is None:
-                                self._asking.begun(call, plan.target)
-                            if heard is None:
+                            failover.attempt.record_latency(streams=True)
+                            call.record_first_content(failover.target, chunk)
+                            if call.hedge_winner is None:
+                                self._caller.first_content_received(call, failover.target)
+                            if transcript is None:
                                 yield chunk
                                 yield from stream
                             else:
-                                yield from _heard(chain((chunk,), stream), heard, plan.target)
+                                yield from _recorded(chain((chunk,), stream), transcript, failover.target)
                             break
                         yield PAUSE
             except GatewayError as error:
-                failed(call, plan.target, error)
-                if begun and not (heard and heard.goes_on(error)):
+                failed(call, failover.target, error)
+                if begun and not (transcript and transcript.can_resume(error)):
                     raise
-                delay = plan.failed(error, elsewhere=begun)
+                delay = failover.failed(error, elsewhere=begun)
             else:
                 return
             yield from self._silence(call, delay)
 
-    def order(self, call: Call) -> Targets:
+    def ordered_targets(self, call: Call) -> Targets:
         """The targets of a call that can take it, in the order in which they are tried. Raises Untranslatable."""
-        targets = fitting(call.targets, call.chat)
-        return targets if len(targets) < 2 else self._order.arranged(targets, call.policy.strategy, _asked(call))
+        targets = capable_targets(call.targets, call.chat)
+        return targets if len(targets) < 2 else self._order.order(targets, call.policy.strategy, _order_request(call))
 
-    def foretold(self, call: Call) -> Targets:
+    def preview(self, call: Call) -> Targets:
         """What `order` would say, with no turn taken."""
-        return self._order.foretold(fitting(call.targets, call.chat), call.policy.strategy, _asked(call))
+        return self._order.preview(capable_targets(call.targets, call.chat), call.policy.strategy, _order_request(call))
 
-    def others(self, call: Call, kind: str) -> Targets:
+    def fallback_targets(self, call: Call, kind: str) -> Targets:
         """The targets of a call's fallbacks of a kind that can take it, each name's by its own strategy."""
-        return self._others(call, kind, self._order.arranged)
+        return self._fallback_targets(call, kind, self._order.order)
 
-    def others_foretold(self, call: Call, kind: str) -> Targets:
+    def preview_fallbacks(self, call: Call, kind: str) -> Targets:
         """What `others` would say, with no turn taken."""
-        return self._others(call, kind, self._order.foretold)
+        return self._fallback_targets(call, kind, self._order.preview)
 
-    def _others(self, call: Call, kind: str, arranged: Callable[[Targets, str | None, Asked], Targets]) -> Targets:
-        asked = _asked(call)
+    def _fallback_targets(
+        self, call: Call, kind: str, order: Callable[[Targets, str | None, OrderRequest], Targets]
+    ) -> Targets:
+        asked = _order_request(call)
         return tuple(
             target
-            for name, route in call.more(kind).items()
-            for target in arranged(capable(route.targets, call.chat), route.policy.strategy, asked._replace(model=name))
+            for name, route in call.fallback_routes(kind).items()
+            for target in order(
+                filter_capable(route.targets, call.chat), route.policy.strategy, asked._replace(model=name)
+            )
         )
 
     def settle(self, call: Call) -> None:
         """Count what the call used, once that is known; of what lost a race, what it was asked."""
-        for target in call.lost:
+        for target in call.cancelled_targets:
             self._spent(target, token_estimate.of_prompt(call.chat))
-        if call.answered:
-            self._spent(call.answered, call.tokens())
+        if call.served_by:
+            self._spent(call.served_by, call.tokens())
 
-    def _whole(self, call: Call, form: Form) -> Json:
+    def _whole(self, call: Call, kind: RequestKind) -> Json:
         """The answer of the first target that gives one."""
-        plan = self._plan(call)
+        failover = self._failover(call)
         while True:
-            for _ in self._begin(call, plan):
+            for _ in self._begin(call, failover):
                 pass
             try:
-                told = self._answer(call, plan, form)
+                told = self._answer(call, failover, kind)
             except GatewayError as error:
-                failed(call, plan.target, error)
-                self._rest(call, plan.failed(error))
+                failed(call, failover.target, error)
+                self._rest(call, failover.failed(error))
             else:
-                call.answered_by(plan.target, told)
+                call.record_first_content(failover.target, told)
                 call.usage = told.get("usage")
                 return told
 
-    def _stream(self, call: Call, plan: Plan) -> Stream:
-        late, call.leg = self._late(call, plan), None
+    def _stream(self, call: Call, failover: Failover) -> Stream:
+        late, call.hedge_winner = self._late(call, failover), None
         if late is None:
-            return self._asking.stream(call, plan.target, plan.attempt)
-        return Race(call, plan, late, self._asking.stream, self._asking.begun).run()
+            return self._caller.stream(call, failover.target, failover.attempt)
+        return HedgedCall(call, failover, late, self._caller.stream, self._caller.first_content_received).run()
 
-    def _answer(self, call: Call, plan: Plan, form: Form) -> Json:
-        late = self._late(call, plan)
+    def _answer(self, call: Call, failover: Failover, kind: RequestKind) -> Json:
+        late = self._late(call, failover)
         if late is None:
-            return self._asking.whole(call, plan.target, plan.attempt, form)
+            return self._caller.fetch(call, failover.target, failover.attempt, kind)
 
-        def answered(call: Call, target: Target, attempt: Attempt) -> Stream:
-            yield self._asking.whole(call, target, attempt, form)
+        def answered(call: Call, target: Target, attempt: TargetLease) -> Stream:
+            yield self._caller.fetch(call, target, attempt, kind)
 
-        with closing(Race(call, plan, late, answered).run()) as race:
+        with closing(HedgedCall(call, failover, late, answered).run()) as race:
             return next(told for told in race if told is not PAUSE)
 
-    def _late(self, call: Call, plan: Plan) -> float | None:
+    def _late(self, call: Call, failover: Failover) -> float | None:
         """Seconds after which a second target is asked beside the first; None: never."""
-        if call.policy.hedge_after is None or plan.hedged:
+        if call.policy.hedge_after is None or failover.hedged:
             return None
         if call.policy.hedge_after == P95:
-            return self.standings.of(plan.target).pace(streams=bool(call.chat.get("stream"))).p95()
+            return self.health_registry.of(failover.target).latency(streams=bool(call.chat.get("stream"))).p95()
         return float(call.policy.hedge_after)
 
-    def _plan(self, call: Call) -> Plan:
-        call.deadline = min(call.deadline, time.monotonic() + self._patience.total)
+    def _failover(self, call: Call) -> Failover:
+        call.deadline = min(call.deadline, time.monotonic() + self._timeouts.total)
         targets: Targets = ()
         refusal = None
         try:
-            targets = self.order(call)
+            targets = self.ordered_targets(call)
         except Untranslatable as error:  # a fallback may be able
-            refusal = forgotten(error)
-        more = partial(self.others, call)
-        plan = Plan(targets, self.standings, self._attempts, more=more, deadline=call.deadline, refusal=refusal)
-        call.closers.append(plan.leave)
-        return plan
+            refusal = without_traceback(error)
+        fallback_targets = partial(self.fallback_targets, call)
+        failover = Failover(
+            targets,
+            self.health_registry,
+            self._attempts,
+            fallback_targets=fallback_targets,
+            deadline=call.deadline,
+            refusal=refusal,
+        )
+        call.closers.append(failover.leave)
+        return failover
 
-    def _begin(self, call: Call, plan: Plan) -> Iterator[Pause]:
+    def _begin(self, call: Call, failover: Failover) -> Iterator[Pause]:
         """Begin the plan's next attempt; wait for it where its target is full."""
-        while (seconds := plan.next()) is not None:
+        while (seconds := failover.next()) is not None:
             yield from self._silence(call, seconds)
 
     def _silence(self, call: Call, seconds: float) -> Iterator[Pause]:
         """Wait, with a PAUSE whenever the client must hear something."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._rest(call, max(0.0, min(left, call.watch.wake - time.monotonic())))
-            if time.monotonic() >= call.watch.wake:
+            self._rest(call, max(0.0, min(left, call.watch.yield_at - time.monotonic())))
+            if time.monotonic() >= call.watch.yield_at:
                 yield PAUSE
 
     def _rest(self, call: Call, seconds: float) -> None:
@@ -197,18 +208,18 @@ class Router:
         if call.watch.client is None:
             self._sleep(seconds)
         else:
-            call.watch.rest(seconds)
+            call.watch.wait(seconds)
 
 
-def _asked(call: Call) -> Asked:
-    return Asked(call.chat["model"], call.session, streams=bool(call.chat.get("stream")))
+def _order_request(call: Call) -> OrderRequest:
+    return OrderRequest(call.chat["model"], call.session, streams=bool(call.chat.get("stream")))
 
 
-def _heard(chunks: Iterator[Chunk | Pause], heard: Heard, target: Target) -> Iterator[Chunk | Pause]:
+def _recorded(chunks: Iterator[Chunk | Pause], transcript: Transcript, target: Target) -> Iterator[Chunk | Pause]:
     """The chunks of an answer that may be carried on, or of what carries it on."""
-    if heard.text:
-        chunks = joined(chunks, heard, way(target))
+    if transcript.text:
+        chunks = splice(chunks, transcript, resume_method(target))
     for chunk in chunks:
         if chunk is not PAUSE:
-            heard.hear(chunk)
+            transcript.add(chunk)
         yield chunk

@@ -16,14 +16,14 @@ from gateway.catalog.routing_policy import (
     WEIGHTED,
 )
 from gateway.catalog.vendors import Target
-from gateway.health.target_health import Standings
+from gateway.health.target_health import HealthRegistry
 
 Targets = tuple[Target, ...]
 MOST_TURNS = 4096
 """Model names whose turn is remembered."""
 
 
-class Asked(NamedTuple):
+class OrderRequest(NamedTuple):
     """What of a call an order may depend on: the model's name, what a sticky one sticks to, whether the answer streams."""
 
     model: str
@@ -31,13 +31,13 @@ class Asked(NamedTuple):
     streams: bool = False
 
 
-class Order:
+class TargetOrder:
     """The strategies, with what they remember. `chance` is a number from 0 to 1."""
 
-    def __init__(self, standings: Standings, chance: Callable[[], float] = random.random) -> None:
-        self._standings, self._chance = standings, chance
+    def __init__(self, health_registry: HealthRegistry, chance: Callable[[], float] = random.random) -> None:
+        self._health_registry, self._chance = health_registry, chance
         self._turns: dict[str, int] = {}
-        self._strategies: Mapping[str, Callable[[Targets, Asked], Targets]] = {
+        self._strategies: Mapping[str, Callable[[Targets, OrderRequest], Targets]] = {
             PRIORITY: lambda targets, _: targets,
             WEIGHTED: lambda targets, _: _by(self._draw, targets),
             ROUND_ROBIN: self._round_robin,
@@ -47,19 +47,19 @@ class Order:
             STICKY: _sticky,
         }
 
-    def arranged(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
+    def order(self, targets: Targets, strategy: str | None, request: OrderRequest) -> Targets:
         """The targets in the order in which to try them."""
         if len(targets) < 2:
             return targets
-        name = strategy or usual(targets)
-        ordered = self._strategies[name](targets, asked)
+        name = strategy or default_strategy(targets)
+        ordered = self._strategies[name](targets, request)
         if name == ROUND_ROBIN:
-            self._next_turn(asked.model)
+            self._next_turn(request.model)
         return ordered
 
-    def foretold(self, targets: Targets, strategy: str | None, asked: Asked) -> Targets:
+    def preview(self, targets: Targets, strategy: str | None, request: OrderRequest) -> Targets:
         """What `arranged` would say, as far as that is not chance, without taking a turn."""
-        return self._strategies[strategy or usual(targets)](targets, asked)
+        return self._strategies[strategy or default_strategy(targets)](targets, request)
 
     def _draw(self, target: Target) -> float:
         """Of all draws the least is a target's with a chance in proportion to its weight (1 where none is given)."""
@@ -71,18 +71,18 @@ class Order:
             self._turns.clear()
         self._turns[model] = self._turns.get(model, 0) + 1
 
-    def _round_robin(self, targets: Targets, asked: Asked) -> Targets:
-        turn = self._turns.get(asked.model, 0) % len(targets)
+    def _round_robin(self, targets: Targets, request: OrderRequest) -> Targets:
+        turn = self._turns.get(request.model, 0) % len(targets)
         return targets[turn:] + targets[:turn]
 
-    def _least_busy(self, targets: Targets, _: Asked) -> Targets:
-        return _by(lambda target: (self._standings.of(target).under_way, self._chance()), targets)
+    def _least_busy(self, targets: Targets, _: OrderRequest) -> Targets:
+        return _by(lambda target: (self._health_registry.of(target).in_flight, self._chance()), targets)
 
-    def _lowest_latency(self, targets: Targets, asked: Asked) -> Targets:
-        return _by(lambda target: self._standings.of(target).pace(streams=asked.streams).average, targets)
+    def _lowest_latency(self, targets: Targets, request: OrderRequest) -> Targets:
+        return _by(lambda target: self._health_registry.of(target).latency(streams=request.streams).average, targets)
 
 
-def usual(targets: Targets) -> str:
+def default_strategy(targets: Targets) -> str:
     """The strategy where none is said."""
     return PRIORITY if all(target.weight is None for target in targets) else WEIGHTED
 
@@ -94,15 +94,15 @@ def _by(key: Callable[[Target], float | tuple[float, ...]], targets: Targets) ->
 
 def _cost(target: Target) -> float:
     """Dollars for a token in and one out; what nothing is known of comes last."""
-    costs = target.facts.input_cost, target.facts.output_cost
+    costs = target.model_info.input_cost, target.model_info.output_cost
     return math.inf if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def _sticky(targets: Targets, asked: Asked) -> Targets:
+def _sticky(targets: Targets, request: OrderRequest) -> Targets:
     """The same order for the same session, and, when a target is added or gone, for most of the others (rendezvous)."""
-    if not asked.session:
+    if not request.session:
         return targets
-    return tuple(sorted(targets, key=lambda target: _score(target, asked.session)))
+    return tuple(sorted(targets, key=lambda target: _score(target, request.session)))
 
 
 def _score(target: Target, session: str) -> bytes:

@@ -16,8 +16,8 @@ from gevent.hub import Waiter
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
-from gateway.server.response_writer import served
-from gateway.server.worker_mixin import LINGER, Ours
+from gateway.server.response_writer import serve_request
+from gateway.server.worker_mixin import LINGER, WorkerMixin
 
 MOST_ACCEPTED = 1 << 16
 AT_ONCE = 8
@@ -29,7 +29,7 @@ URGENT = "/health"
 class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
     """A listener that accepts all who have connected, then closes: the kernel resets those that it still has."""
 
-    def __init__(self, listener: Any, worker: "Gevent", spawn: Any, **_: Any) -> None:
+    def __init__(self, listener: Any, worker: "GatewayGeventWorker", spawn: Any, **_: Any) -> None:
         name = listener.getsockname()  # asked for by each connection, of which some begin when the listener is closed
         handle = partial(worker.handle, SimpleNamespace(getsockname=lambda: name))
         super().__init__(listener, handle=handle, spawn=spawn)
@@ -43,7 +43,7 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
         super().close()
 
 
-class Turns:
+class AdmissionQueue:
     """A few calls begin, then whatever else is ready has its turn, then a call more: all else goes before a crowd of calls."""
 
     def __init__(self) -> None:
@@ -68,11 +68,11 @@ class Turns:
             self._begun = 0
 
 
-class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.server_class = partial(Listener, worker=self)
-        self.turns = Turns()
+        self.admission = AdmissionQueue()
         self.idle: dict[Any, tuple[float, Any]] = {}
         """Connections that wait for a request: their greenlets, since when, and what ends the wait."""
 
@@ -101,6 +101,6 @@ class Gevent(Ours, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         with contextlib.suppress(GreenletExit, SystemExit):
             if not req.path.startswith(URGENT):
-                self.turns.wait()
-            if not served(self, req, sock, addr, listener_name, last=False):
+                self.admission.wait()
+            if not serve_request(self, req, sock, addr, listener_name, last=False):
                 raise StopIteration

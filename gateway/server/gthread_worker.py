@@ -10,8 +10,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from gateway.server.response_writer import served
-from gateway.server.worker_mixin import LINGER, Ours
+from gateway.server.response_writer import serve_request
+from gateway.server.worker_mixin import LINGER, WorkerMixin
 
 PIECE = 1 << 16
 READING, SENDING = 0, 1  # socket.SHUT_RD, socket.SHUT_WR
@@ -19,7 +19,7 @@ HEAD = 10.0
 """Seconds in which a thread gets the head of a request: half a head must not hold it."""
 
 
-class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class GatewayThreadWorker(WorkerMixin, ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.parting: dict[Any, float] = {}
@@ -37,7 +37,7 @@ class Gthread(Ours, ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def handle_request(self, req: Any, conn: Any) -> bool:
         self.heads.pop(conn, None)
         full = len(self.keepalived_conns) >= self.max_keepalived
-        return served(self, req, conn.sock, conn.client, conn.server, last=full)
+        return serve_request(self, req, conn.sock, conn.client, conn.server, last=full)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Where gunicorn's own waits for a client to close its end, for 2 s in which nobody else is served, this goes on."""

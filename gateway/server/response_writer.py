@@ -11,7 +11,7 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
-from gateway.server.shutdown import DRAIN
+from gateway.server.shutdown import SHUTDOWN
 
 CALL = "pointsman.call"
 """Where a request's environ has its call, whose `deadline` (`time.monotonic()`) bounds the sending too."""
@@ -38,7 +38,7 @@ class Clock:
 CLOCK = Clock()
 
 
-class Outgoing(wsgi.Response):  # type: ignore[misc]
+class ResponseWriter(wsgi.Response):  # type: ignore[misc]
     """A response that costs as few sends as it can: gunicorn's own takes two where one would do."""
 
     headers_sent: bool
@@ -106,17 +106,17 @@ class Outgoing(wsgi.Response):  # type: ignore[misc]
         self._stalled_at = self._stalled_at or now
         call = (self.environ or {}).get(CALL)
         until = self._stalled_at + PATIENCE if call is None else call.deadline
-        if now >= min(until, DRAIN.ends_at):
+        if now >= min(until, SHUTDOWN.deadline):
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing")
 
 
-def served(worker: Any, request: Any, client: Any, address: Any, server: Any, *, last: bool) -> bool:
+def serve_request(worker: Any, request: Any, client: Any, address: Any, server: Any, *, last: bool) -> bool:
     """Answer one request, as gunicorn's workers do; whether the connection may be used again, unless it was the `last`."""
     worker.nr += 1
     if worker.nr >= worker.max_requests and worker.alive:
         worker.log.info("Autorestarting worker after current request.")
         worker.alive = False
-    response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=Outgoing)
+    response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=ResponseWriter)
     environ["wsgi.multithread"], response.environ = True, environ
     began = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants the span alone
     if last or not worker.alive or not worker.cfg.keepalive:

@@ -4,16 +4,16 @@ import math
 import time
 
 
-class Drain:
+class Shutdown:
     """`ends_at` by `time.monotonic()`: what is under way then is told so, while there is still time to say and log it."""
 
     def __init__(self) -> None:
-        self.ends_at = math.inf
+        self.deadline = math.inf
 
-    def begin(self, grace: float) -> None:
+    def start(self, grace: float) -> None:
         """The server will be killed after `grace` seconds."""
-        self.ends_at = time.monotonic() + max(grace - 5, grace / 2)
+        self.deadline = time.monotonic() + max(grace - 5, grace / 2)
 
 
-DRAIN = Drain()
+SHUTDOWN = Shutdown()
 """This process's: the server's worker begins it, on SIGTERM."""

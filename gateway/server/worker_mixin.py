@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from gateway.server.shutdown import DRAIN
+from gateway.server.shutdown import SHUTDOWN
 
 LINGER = 2.0
 """Seconds that a connection is kept after all is said: for a client to close its end, or to ask once more."""
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r]*)\r\n")
 
 
-class Enveloped:
+class JsonErrorSocket:
     """A client's socket, whose one answer in HTML goes out as JSON. It says no word of the request."""
 
     def __init__(self, client: Any) -> None:
@@ -26,10 +26,10 @@ class Enveloped:
         return getattr(self._client, name)
 
     def sendall(self, html: bytes) -> None:
-        self._client.sendall(enveloped(html))
+        self._client.sendall(json_error(html))
 
 
-def enveloped(html: bytes) -> bytes:
+def json_error(html: bytes) -> bytes:
     """Gunicorn's own error response with the same status, in the envelope of all errors."""
     found = STATUS_LINE.match(html)
     status, reason = (int(found[1]), found[2].decode("latin-1")) if found else (400, "Bad Request")
@@ -44,7 +44,7 @@ def enveloped(html: bytes) -> bytes:
     return head.encode("latin-1") + body
 
 
-class Settled:
+class CachedConfig:
     """gunicorn's configuration, in a worker, where it stays as it is: each lookup in gunicorn's own costs half a microsecond."""
 
     def __init__(self, configuration: Any) -> None:
@@ -56,18 +56,18 @@ class Settled:
         return value
 
 
-class Ours:
+class WorkerMixin:
     """What both workers have of ours."""
 
     cfg: Any
 
     def init_process(self) -> None:
-        self.cfg = Settled(self.cfg)
+        self.cfg = CachedConfig(self.cfg)
         super().init_process()  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
-        super().handle_error(req, Enveloped(client), addr, exc)  # type: ignore[misc]
+        super().handle_error(req, JsonErrorSocket(client), addr, exc)  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        DRAIN.begin(self.cfg.graceful_timeout)
+        SHUTDOWN.start(self.cfg.graceful_timeout)
         super().handle_exit(sig, frame)  # type: ignore[misc]

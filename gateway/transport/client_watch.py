@@ -9,33 +9,33 @@ from typing import Protocol
 
 import requests
 
-from gateway.errors import CALL_TIMEOUT, ClientGone, ShuttingDown
-from gateway.server.shutdown import DRAIN
+from gateway.errors import CALL_TIMEOUT, ClientDisconnected, ShuttingDown
+from gateway.server.shutdown import SHUTDOWN
 
 READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 ESTABLISHED = 1
-GLANCE = 0.2
+CLIENT_CHECK_INTERVAL = 0.2
 """Seconds that a wait looks at the upstream alone, which in a stream that flows is all of it; and between looks at a
 client whose next request already waits behind this one."""
-SLICE = 1.0
+MAX_POLL = 1.0
 """Seconds of a wait after which the process may have been told to end."""
 
 
-TOTAL, TARGET, FIRST_CONTENT, SILENCE = CALL_TIMEOUT, "target-timeout", "first-content-timeout", "silence-timeout"
+TOTAL, TARGET, FIRST_CONTENT, IDLE = CALL_TIMEOUT, "target-timeout", "first-content-timeout", "silence-timeout"
 SAID = {
     TOTAL: "the time for the whole request is over",
     TARGET: "the time that a call of this target has is over",
     FIRST_CONTENT: "no content came in time",
-    SILENCE: "nothing more came for too long",
+    IDLE: "nothing more came for too long",
 }
 
 
-class Late(requests.ReadTimeout):
+class DeadlinePassed(requests.ReadTimeout):
     """A bound was passed; `word` says which."""
 
-    def __init__(self, word: str) -> None:
-        super().__init__(SAID[word])
-        self.word = word
+    def __init__(self, kind: str) -> None:
+        super().__init__(SAID[kind])
+        self.kind = kind
 
 
 class Readable(Protocol):
@@ -48,7 +48,7 @@ class Readable(Protocol):
 
 
 @dataclass(slots=True)
-class Watch:
+class ClientWatch:
     """
     What bounds the wait for an upstream; times are `time.monotonic()`'s.
 
@@ -59,33 +59,38 @@ class Watch:
 
     client: socket.socket | None = None
     deadline: float = math.inf
-    late: str = TOTAL
-    silence: float = math.inf
-    connect: float = math.inf
-    wake: float = math.inf
+    deadline_kind: str = TOTAL
+    idle_timeout: float = math.inf
+    connect_timeout: float = math.inf
+    yield_at: float = math.inf
     pipelined: bool = False
-    looked: float = field(default_factory=time.monotonic)
+    checked_at: float = field(default_factory=time.monotonic)
     """When the client was last looked at."""
-    heard: float = math.inf
+    received_at: float = math.inf
     """When the upstream last said something."""
-    spoke: bool = False
-    patrol: float = SLICE
+    received: bool = False
+    poll_interval: float = MAX_POLL
     cancelled: bool = False
     """Set by another thread, where there is one: within `patrol` seconds the wait ends."""
 
-    def begun(self, deadline: float, late: str, silence: float) -> None:
+    def content_started(self, deadline: float, deadline_kind: str, idle_timeout: float) -> None:
         """The first content is there: other bounds hold."""
-        self.deadline, self.late, self.silence, self.heard = deadline, late, silence, time.monotonic()
+        self.deadline, self.deadline_kind, self.idle_timeout, self.received_at = (
+            deadline,
+            deadline_kind,
+            idle_timeout,
+            time.monotonic(),
+        )
 
-    def look(self) -> None:
+    def check_client(self) -> None:
         """Raise ClientGone if the client left."""
-        check_drain(time.monotonic())
+        raise_if_shutting_down(time.monotonic())
         if self.client is not None:
-            self._glance(self.client)
+            self._check_connected(self.client)
 
-    def to_connect(self) -> float:
+    def connect_time_left(self) -> float:
         """Seconds in which a connection has to be there."""
-        return max(0.001, min(self.connect, self.deadline - time.monotonic()))
+        return max(0.001, min(self.connect_timeout, self.deadline - time.monotonic()))
 
     def receive(self, upstream: Readable, most: int, until: float) -> bytes | None:
         """The next bytes of the upstream, b"" at their end, None when `until` (`time.monotonic()`) passed.
@@ -94,46 +99,48 @@ class Watch:
         """
         now = time.monotonic()
         if self.cancelled:
-            raise ClientGone("another answer was first")
-        if self.spoke:
-            self.heard, self.spoke = now, False
+            raise ClientDisconnected("another answer was first")
+        if self.received:
+            self.received_at, self.received = now, False
         until = min(until, self._bound())
-        if now >= DRAIN.ends_at:
-            check_drain(now)
-        if self.client is not None and now - self.looked >= GLANCE:
-            self.looked = now
-            self._glance(self.client)
-        glance = max(0.0, min(self.looked + GLANCE, now + self.patrol, until) - now)
+        if now >= SHUTDOWN.deadline:
+            raise_if_shutting_down(now)
+        if self.client is not None and now - self.checked_at >= CLIENT_CHECK_INTERVAL:
+            self.checked_at = now
+            self._check_connected(self.client)
+        glance = max(0.0, min(self.checked_at + CLIENT_CHECK_INTERVAL, now + self.poll_interval, until) - now)
         data = upstream.read(most, glance)
         while data is None and self._ready(upstream.sock, READ, until):
             data = upstream.read(most, 0)
-        self.spoke = data is not None
+        self.received = data is not None
         return data
 
     def _bound(self) -> float:
-        return self.deadline if self.silence == math.inf else min(self.deadline, self.heard + self.silence)
+        return (
+            self.deadline if self.idle_timeout == math.inf else min(self.deadline, self.received_at + self.idle_timeout)
+        )
 
     def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> int:
         """Wait for poll's `events`, and which came; none when `wake` or `until` passed. Raises as `receive` does."""
-        return self._ready(upstream, events, min(until, self.wake, self.deadline))
+        return self._ready(upstream, events, min(until, self.yield_at, self.deadline))
 
     def _ready(self, upstream: socket.socket, events: int, until: float) -> int:
         while (left := until - (now := time.monotonic())) > 0:
-            check_drain(now)
+            raise_if_shutting_down(now)
             if self.cancelled:
-                raise ClientGone("another answer was first")
-            if came := self._poll(upstream, events, min(left, self.patrol)):
+                raise ClientDisconnected("another answer was first")
+            if came := self._poll(upstream, events, min(left, self.poll_interval)):
                 return came
         if until == self._bound():
-            raise Late(self.late if until == self.deadline else SILENCE)
+            raise DeadlinePassed(self.deadline_kind if until == self.deadline else IDLE)
         return 0
 
-    def rest(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait for nothing but the time to pass. Raises ClientGone."""
         until = time.monotonic() + seconds
         while (left := until - (now := time.monotonic())) > 0:
-            check_drain(now)
-            self._poll(None, 0, min(left, SLICE))
+            raise_if_shutting_down(now)
+            self._poll(None, 0, min(left, MAX_POLL))
 
     def _poll(self, upstream: socket.socket | None, events: int, left: float) -> int:
         """For what the upstream was ready first, if it was, before the client stirred or the time was up."""
@@ -142,24 +149,24 @@ class Watch:
             poller.register(upstream, events)
         client = self.client
         if client is not None and self.pipelined:
-            left = min(left, GLANCE)
+            left = min(left, CLIENT_CHECK_INTERVAL)
         elif client is not None:
             poller.register(client, READ)
         came = dict(poller.poll(left * 1000))
         if client is not None and (self.pipelined or client.fileno() in came):
-            self._look(client)
-        self.looked = time.monotonic()
+            self._check_readable(client)
+        self.checked_at = time.monotonic()
         return 0 if upstream is None else came.get(upstream.fileno(), 0)
 
-    def _glance(self, client: socket.socket) -> None:
+    def _check_connected(self, client: socket.socket) -> None:
         """Raise ClientGone if the client left, as cheaply as that can be seen."""
         if hasattr(socket, "TCP_INFO") and client.family != socket.AF_UNIX:
             if not _established(client):
-                raise ClientGone("the client left")
+                raise ClientDisconnected("the client left")
         else:
             self._poll(None, 0, 0)
 
-    def _look(self, client: socket.socket) -> None:
+    def _check_readable(self, client: socket.socket) -> None:
         """Raise ClientGone if nothing more can come from the client; bytes from it are its next request."""
         if not self.pipelined:
             try:
@@ -169,9 +176,9 @@ class Watch:
             except ValueError:  # TLS takes no flags: judge it by its state alone
                 self.pipelined = True
             except OSError as error:
-                raise ClientGone("the client reset its connection") from error
+                raise ClientDisconnected("the client reset its connection") from error
         if not self.pipelined or not _established(client):
-            raise ClientGone("the client left")
+            raise ClientDisconnected("the client left")
 
 
 def _established(client: socket.socket) -> bool:
@@ -184,7 +191,7 @@ def _established(client: socket.socket) -> bool:
         return client.family == socket.AF_UNIX
 
 
-def check_drain(now: float) -> None:
+def raise_if_shutting_down(now: float) -> None:
     """Raise ShuttingDown when the process has no more time."""
-    if now >= DRAIN.ends_at:
+    if now >= SHUTDOWN.deadline:
         raise ShuttingDown("The gateway is shutting down. Ask again: another process will answer.")

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, unquote
 from gateway.transport.http1 import Malformed, Response
 
 
-class Place(NamedTuple):
+class Origin(NamedTuple):
     """Where an upstream listens."""
 
     scheme: str
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     port: int
 
 
-class Wait(NamedTuple):
+class SocketWait(NamedTuple):
     """What a step waits for: `events` are select.poll's, `by` is `time.monotonic()`'s."""
 
     sock: socket.socket
@@ -40,34 +40,34 @@ class ProxyRefused(Exception):
     """The forward proxy opens no tunnel."""
 
 
-Steps = Generator[Wait, bool, None]
+Steps = Generator[SocketWait, bool, None]
 MOST_READ = 1 << 16
 
 
-def connecting(
-    place: Place, proxy: SplitResult | None, tls: ssl.SSLContext, by: float
-) -> Generator[Wait, bool, socket.socket]:
+def connect_steps(
+    origin: Origin, proxy: SplitResult | None, tls: ssl.SSLContext, by: float
+) -> Generator[SocketWait, bool, socket.socket]:
     """
     A socket that never blocks, ready for a request. It is sent whether what it waited for came. Raises OSError, of
     which a TimeoutError says that `by` passed, ProxyRefused, UnicodeError for a name that no host can have.
     """
-    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (place.host, place.port)
+    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (origin.host, origin.port)
     sock = yield from _reached(host, port, by)
     with ExitStack() as undone:
         undone.callback(sock.close)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if proxy:
-            yield from _tunnelled(sock, place, proxy, by)
-        if place.scheme == "https":
+            yield from _tunnelled(sock, origin, proxy, by)
+        if origin.scheme == "https":
             sock = undone.enter_context(
-                tls.wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+                tls.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
             )
             yield from _shaken(sock, by)
         undone.pop_all()
     return sock
 
 
-def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.socket]:
+def _reached(host: str, port: int, by: float) -> Generator[SocketWait, bool, socket.socket]:
     """Connected to the first of the host's addresses that answers; each gets its share of the time."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
@@ -78,7 +78,7 @@ def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.so
             code = sock.connect_ex(address)
             if code == errno.EINPROGRESS:
                 now = time.monotonic()
-                in_time = yield Wait(sock, select.POLLOUT, now + (by - now) / (len(addresses) - number))
+                in_time = yield SocketWait(sock, select.POLLOUT, now + (by - now) / (len(addresses) - number))
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if in_time else errno.ETIMEDOUT
             if not code:
                 undone.pop_all()
@@ -90,10 +90,10 @@ def _reached(host: str, port: int, by: float) -> Generator[Wait, bool, socket.so
         del failure  # its traceback has this frame
 
 
-def _tunnelled(sock: socket.socket, place: Place, proxy: SplitResult, by: float) -> Steps:
+def _tunnelled(sock: socket.socket, origin: Origin, proxy: SplitResult, by: float) -> Steps:
     """The proxy is asked to connect to the place."""
-    host = place.host if place.host.isascii() else place.host.encode("idna").decode()
-    asked = f"[{host}]:{place.port}" if ":" in host else f"{host}:{place.port}"
+    host = origin.host if origin.host.isascii() else origin.host.encode("idna").decode()
+    asked = f"[{host}]:{origin.port}" if ":" in host else f"{host}:{origin.port}"
     lines = [f"CONNECT {asked} HTTP/1.1", f"Host: {asked}", *_authorization(proxy), "", ""]
     sock.sendall("\r\n".join(lines).encode("latin-1"))  # less than any socket takes at once
     answer = Response()
@@ -131,5 +131,5 @@ def _shaken(sock: ssl.SSLSocket, by: float) -> Steps:
 
 
 def _came(sock: socket.socket, events: int, by: float) -> Steps:
-    if not (yield Wait(sock, events, by)):
+    if not (yield SocketWait(sock, events, by)):
         raise TimeoutError

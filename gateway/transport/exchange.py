@@ -9,10 +9,10 @@ from typing import Protocol, Self
 import requests
 
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import READ, WRITE, Watch
-from gateway.transport.connect import Place, Wait
+from gateway.transport.client_watch import READ, WRITE, ClientWatch
+from gateway.transport.connect import Origin, SocketWait
 from gateway.transport.http1 import Malformed, Response, Truncated, Unanswered
-from gateway.transport.pool import Connection, Opening, Pool
+from gateway.transport.pool import Connection, ConnectSteps, Pool
 
 AT_ONCE = 1 << 16
 MOST_BODY = 64 << 20
@@ -29,13 +29,13 @@ class Exchange(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Their names in small letters."""
 
-    def head(self) -> Iterator[Pause]:
+    def wait_for_headers(self) -> Iterator[Pause]:
         """Wait for status and headers; PAUSE whenever the watch's `wake` passes without them."""
 
     def blocks(self) -> Iterator[bytes | Pause]:
         """What arrives of the body, as it arrives; PAUSE whenever `wake` passes without anything."""
 
-    def body(self) -> bytes:
+    def read_body(self) -> bytes:
         """The whole body."""
 
     def close(self) -> None:
@@ -45,24 +45,24 @@ class Exchange(Protocol):
 class HttpExchange:
     """An exchange over HTTP/1.1. Raises requests' errors, and ClientGone from the watch."""
 
-    def __init__(self, pool: Pool, place: Place, message: bytes, watch: Watch) -> None:
-        self._pool, self._place, self._message, self._watch = pool, place, message, watch
+    def __init__(self, pool: Pool, origin: Origin, message: bytes, watch: ClientWatch) -> None:
+        self._pool, self._origin, self._message, self._watch = pool, origin, message, watch
         self._response = Response()
         self._inflate: zlib._Decompress | None = None
         self._connection: Connection | None = None
-        self._opening: Opening | None = None
-        self._waited_for: Wait | None = None
+        self._opening: ConnectSteps | None = None
+        self._waited_for: SocketWait | None = None
         """What the opening waits for."""
         self._early = b""
         """What of the body came with the head."""
-        idle = pool.idle(place)
-        self._reused = idle is not None
+        take_idle = pool.take_idle(origin)
+        self._reused = take_idle is not None
         self._unsent = memoryview(message)
-        if idle is None:
+        if take_idle is None:
             self._open()
         else:
-            with NAMED:
-                self._send(idle)
+            with map_socket_errors:
+                self._send(take_idle)
 
     @property
     def status(self) -> int:
@@ -72,9 +72,9 @@ class HttpExchange:
     def headers(self) -> Mapping[str, str]:
         return self._response.headers
 
-    def head(self) -> Iterator[Pause]:
+    def wait_for_headers(self) -> Iterator[Pause]:
         while not self._response.status:
-            with NAMED:
+            with map_socket_errors:
                 progress = self._advance()
             if not progress:
                 yield PAUSE
@@ -82,16 +82,16 @@ class HttpExchange:
             self._inflate = zlib.decompressobj(wbits=47)
 
     def blocks(self) -> Iterator[bytes | Pause]:
-        with NAMED:
+        with map_socket_errors:
             if self._early:
                 yield self._unpacked(self._early)
             while not self._response.complete:
-                data = self._read(self._watch.wake)
+                data = self._read(self._watch.yield_at)
                 yield PAUSE if data is None else data if self._inflate is None else self._unpacked(data)
 
-    def body(self) -> bytes:
+    def read_body(self) -> bytes:
         pieces, size = [self._early], len(self._early)
-        with NAMED:
+        with map_socket_errors:
             while not self._response.complete:
                 pieces.append(self._read(math.inf) or b"")
                 size += len(pieces[-1])
@@ -110,7 +110,7 @@ class HttpExchange:
             except (OSError, Malformed, Truncated):
                 keep = False
             if keep:
-                self._pool.keep(connection)
+                self._pool.put_back(connection)
             else:
                 connection.close()
 
@@ -125,7 +125,7 @@ class HttpExchange:
         if self._opening is not None:
             return self._connected(self._opening)
         if not self._unsent:
-            return self._answered(self._watch.wake)
+            return self._answered(self._watch.yield_at)
         came = self._watch.ready(self._wire().sock, READ | WRITE)
         if came & WRITE:
             self._flush()
@@ -135,16 +135,16 @@ class HttpExchange:
 
     def _open(self) -> None:
         """Begin to connect."""
-        self._opening = self._pool.fresh(self._place, self._watch.to_connect())
+        self._opening = self._pool.connect(self._origin, self._watch.connect_time_left())
         self._waited_for = None
 
-    def _connected(self, opening: Opening) -> bool:
+    def _connected(self, opening: ConnectSteps) -> bool:
         """Go a step further in connecting; the last one sends the message."""
         try:
             wait = self._waited_for
             if wait is None:
                 wait = next(opening)
-                self._watch.look()  # a name may have taken long to resolve
+                self._watch.check_client()  # a name may have taken long to resolve
             came = bool(self._watch.ready(wait.sock, wait.events, wait.by))
             self._waited_for = wait if not came and time.monotonic() < wait.by else opening.send(came)
         except StopIteration as opened:
@@ -203,7 +203,7 @@ class HttpExchange:
     def _unpacked(self, data: bytes) -> bytes:
         if self._inflate is None:
             return data
-        with NAMED:
+        with map_socket_errors:
             unpacked = self._inflate.decompress(data, MOST_BODY)
             if self._inflate.unconsumed_tail:
                 raise Malformed("unpacked, it has no end")
@@ -229,4 +229,4 @@ class _Named:
             raise requests.ConnectionError(f"the connection broke: {error.strerror or error}") from error
 
 
-NAMED = _Named()
+map_socket_errors = _Named()

@@ -16,13 +16,13 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from gateway.errors import UpstreamFailed, UpstreamTimeout
-from gateway.transport.client_watch import Late, Watch
-from gateway.transport.connect import Place
+from gateway.transport.client_watch import ClientWatch, DeadlinePassed
+from gateway.transport.connect import Origin
 from gateway.transport.exchange import Exchange, HttpExchange
 from gateway.transport.pool import Pool
 
 UNSAFE = re.compile(r"[\r\n\0]")
-SAID = (
+TRANSPORT_ERRORS = (
     (requests.ConnectTimeout, UpstreamTimeout, "connect-timeout"),
     (requests.ReadTimeout, UpstreamTimeout, "timeout"),
     (requests.exceptions.SSLError, UpstreamFailed, "tls"),
@@ -34,17 +34,17 @@ SAID = (
 """requests' errors, the gateway's, and the word for them in the trail."""
 
 
-def fault(error: requests.RequestException, name: str) -> UpstreamFailed | UpstreamTimeout:
+def transport_error(error: requests.RequestException, name: str) -> UpstreamFailed | UpstreamTimeout:
     """The gateway's error for a failure of the transport to the provider called `name`."""
-    kind, word = next((kind, word) for theirs, kind, word in SAID if isinstance(error, theirs))
-    word = error.word if isinstance(error, Late) else word
-    return kind(f"The call to {name} failed: {error}.", upstream_status=word)
+    error_class, word = next((ours, word) for theirs, ours, word in TRANSPORT_ERRORS if isinstance(error, theirs))
+    word = error.kind if isinstance(error, DeadlinePassed) else word
+    return error_class(f"The call to {name} failed: {error}.", upstream_status=word)
 
 
-class Opener(Protocol):
+class ExchangeOpener(Protocol):
     """A transport adapter that completions go through."""
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: Watch) -> Exchange:
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
         """Send a request. Raises requests' errors."""
 
 
@@ -55,9 +55,9 @@ class WatchingAdapter(BaseAdapter):
         super().__init__()
         self._pool = pool
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: Watch) -> Exchange:
-        place, path, host = located(url)
-        return HttpExchange(self._pool, place, message(method, path, {"Host": host, **headers}, body), watch)
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
+        origin, path, host = origin_of(url)
+        return HttpExchange(self._pool, origin, encode_request(method, path, {"Host": host, **headers}, body), watch)
 
     def send(  # noqa: PLR0917 - requests' own signature
         self,
@@ -71,15 +71,15 @@ class WatchingAdapter(BaseAdapter):
         """A whole answer by requests' own interface; `timeout` in seconds is for all of it."""
         body = request.body or b""
         body = body if isinstance(body, bytes) else str(body).encode()
-        watch = Watch(deadline=time.monotonic() + (timeout or math.inf))
+        watch = ClientWatch(deadline=time.monotonic() + (timeout or math.inf))
         exchange = self.open(request.method or "GET", request.url or "", request.headers, body, watch)
         with closing(exchange):
-            deque(exchange.head(), 0)
+            deque(exchange.wait_for_headers(), 0)
             response = requests.Response()
             response.request, response.url = request, request.url or ""
             response.status_code = exchange.status
             response.headers = CaseInsensitiveDict(exchange.headers)
-            response.raw = io.BytesIO(exchange.body())
+            response.raw = io.BytesIO(exchange.read_body())
         return response
 
     def close(self) -> None:
@@ -95,25 +95,25 @@ class Transport:
         self.session.trust_env = False
         for prefix, adapter in adapters.items():
             self.session.mount(prefix, adapter)
-        self._openers = {prefix: cast("Opener", adapter) for prefix, adapter in adapters.items()}
+        self._openers = {prefix: cast("ExchangeOpener", adapter) for prefix, adapter in adapters.items()}
 
-    def open(self, url: str, headers: Mapping[str, str], body: bytes, watch: Watch) -> Exchange:
+    def open(self, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
         """POST a body. Raises requests' errors."""
         scheme, mark, _ = url.partition("://")
         return self._openers[scheme + mark].open("POST", url, headers, body, watch)
 
 
 @lru_cache(1024)
-def located(url: str) -> tuple[Place, str, str]:
+def origin_of(url: str) -> tuple[Origin, str, str]:
     """Where a URL's server is, its path with the query, and its Host header."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
-    return Place(parts.scheme, parts.hostname or "", port), path, host
+    return Origin(parts.scheme, parts.hostname or "", port), path, host
 
 
-def message(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def encode_request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """An HTTP/1.1 request. Raises InvalidHeader for a header that would break out of its line."""
     head = _head(method, path, tuple(headers.items()))
     if body or method == "POST":

@@ -12,7 +12,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import certifi
 import requests
 
-from gateway.transport.connect import Place, ProxyRefused, Wait, connecting
+from gateway.transport.connect import Origin, ProxyRefused, SocketWait, connect_steps
 
 IDLE = 50.0
 """Seconds after which an unused connection is not trusted: most servers close theirs at 60."""
@@ -24,8 +24,8 @@ MOST_IDLE = 256
 class Connection:
     """One connection, by a socket that does not block."""
 
-    def __init__(self, place: Place, sock: socket.socket) -> None:
-        self.place, self.sock = place, sock
+    def __init__(self, origin: Origin, sock: socket.socket) -> None:
+        self.origin, self.sock = origin, sock
         self.idle_since = 0.0
         self._timeout = 0.0
 
@@ -76,7 +76,7 @@ def tls_context(bundle: str | None) -> ssl.SSLContext:
     return context
 
 
-Opening = Generator[Wait, bool, Connection]
+ConnectSteps = Generator[SocketWait, bool, Connection]
 """What a connection in the making waits for; it is sent whether that came."""
 
 
@@ -85,11 +85,11 @@ class Pool:
 
     def __init__(self, connect_timeout: float, tls: ssl.SSLContext, proxies: Mapping[str, str], no_proxy: str) -> None:
         self.connect_timeout, self.tls, self.proxies, self.no_proxy = connect_timeout, tls, proxies, no_proxy
-        self._idle: dict[Place, list[Connection]] = defaultdict(list)
+        self._idle: dict[Origin, list[Connection]] = defaultdict(list)
 
-    def idle(self, place: Place) -> Connection | None:
+    def take_idle(self, origin: Origin) -> Connection | None:
         """A connection that is open already; the one used last, so that the others may age."""
-        idle = self._idle[place]
+        idle = self._idle[origin]
         while idle:
             try:
                 connection = idle.pop()
@@ -100,11 +100,11 @@ class Pool:
             connection.close()
         return None
 
-    def fresh(self, place: Place, timeout: float) -> Opening:
+    def connect(self, origin: Origin, timeout: float) -> ConnectSteps:
         """A new connection, within `timeout` seconds. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
         timeout = min(timeout, self.connect_timeout)
         try:
-            sock = yield from connecting(place, self._proxy(place), self.tls, time.monotonic() + timeout)
+            sock = yield from connect_steps(origin, self._proxy(origin), self.tls, time.monotonic() + timeout)
         except TimeoutError as error:
             raise requests.ConnectTimeout(f"no connection within {timeout:g} s") from error
         except ssl.SSLError as error:
@@ -115,11 +115,11 @@ class Pool:
             raise requests.ConnectionError(error.strerror or str(error)) from error
         except UnicodeError as error:  # what the idna codec says of a label that is empty or too long
             raise requests.ConnectionError("no host can have that name") from error
-        return Connection(place, sock)
+        return Connection(origin, sock)
 
-    def keep(self, connection: Connection) -> None:
+    def put_back(self, connection: Connection) -> None:
         """Take back a connection whose response was read to its end."""
-        idle = self._idle[connection.place]
+        idle = self._idle[connection.origin]
         if len(idle) >= MOST_IDLE:
             connection.close()
             return
@@ -133,8 +133,8 @@ class Pool:
             while idle:
                 idle.pop().close()
 
-    def _proxy(self, place: Place) -> SplitResult | None:
-        url = self.proxies.get(place.scheme)
-        if not url or proxy_bypass_environment(f"{place.host}:{place.port}", {"no": self.no_proxy}):
+    def _proxy(self, origin: Origin) -> SplitResult | None:
+        url = self.proxies.get(origin.scheme)
+        if not url or proxy_bypass_environment(f"{origin.host}:{origin.port}", {"no": self.no_proxy}):
             return None
         return urlsplit(url)

@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.sansio.utils import get_content_length
 
-from gateway.errors import ClientGone, InvalidRequest
+from gateway.errors import ClientDisconnected, InvalidRequest
 from gateway.json_codec import dumps, loads
 
 Environ = dict[str, Any]
@@ -22,7 +22,7 @@ SHALLOW = 200
 """Brackets in all that no nesting can be too deep with."""
 
 
-class Deadlines:
+class BodyDeadlines:
     """Ends the reading of bodies that trickle: a timeout of the socket bounds each read, nothing bounds their number."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Deadlines:
                         client.shutdown(READING)
 
 
-def json_body(environ: Environ, most: int, deadlines: Deadlines, seconds: float) -> Any:
+def json_body(environ: Environ, most: int, deadlines: BodyDeadlines, seconds: float) -> Any:
     """The JSON of a request. Raises InvalidRequest: 400, 408, 413 or 415."""
     if not _is_json(environ.get("CONTENT_TYPE", "")):
         raise InvalidRequest("Send the request as JSON, with Content-Type: application/json.", status=415)
@@ -82,7 +82,7 @@ def json_body(environ: Environ, most: int, deadlines: Deadlines, seconds: float)
     return data
 
 
-def discard_body(environ: Environ, most: int, deadlines: Deadlines, seconds: float) -> None:
+def discard_body(environ: Environ, most: int, deadlines: BodyDeadlines, seconds: float) -> None:
     """Read what a refused request still sends, within reason: closed upon, its client would see a reset, no answer."""
     length, read = _length(environ), environ.get("wsgi.input_terminated")
     if BEGUN in environ or not (read if length is None else length > PIECE):
@@ -127,7 +127,7 @@ def _read(environ: Environ, most: int, deadline: float) -> bytes:
     except Exception as error:
         # Whatever the server raises here, under names of its own, says that the client's body is not to be had.
         if isinstance(error, ConnectionError):
-            raise ClientGone("the client reset its connection") from error
+            raise ClientDisconnected("the client reset its connection") from error
         raise _unread(deadline) from error
     if max(size, length or 0) > most:
         raise InvalidRequest(f"The body is larger than {most} bytes.", status=413, code="request_too_large")

@@ -13,7 +13,7 @@ from gateway.errors import InvalidRequest, ModelNotFound, Overloaded
 from gateway.openai_types import Chat
 from gateway.routing.call import Call
 from gateway.server.response_writer import CALL
-from gateway.transport.client_watch import Watch
+from gateway.transport.client_watch import ClientWatch
 from gateway.web.body import json_body
 from gateway.web.services import Services
 
@@ -35,10 +35,10 @@ def start_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
     Raises ModelNotFound, InvalidRequest, and Overloaded where this process holds as many calls as it can.
     """
     call = g.call = request.environ[CALL] = build_call(services, client, chat)
-    services.probes.begin()
-    if not services.calls.take():
+    services.probes.start()
+    if not services.calls.acquire():
         raise Overloaded("The gateway is at its limit of calls in flight. Try again in a moment.")
-    call.closers.append(services.calls.give)
+    call.closers.append(services.calls.release)
     return call
 
 
@@ -64,8 +64,8 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
         created=int(time.time()),
         policy=policy,
         session=environ.get("HTTP_X_GATEWAY_SESSION") or chat.get("user") or "",
-        more=partial(registry.others, policy),
-        watch=Watch(environ.get("gunicorn.socket")),
+        fallback_routes=partial(registry.fallback_routes, policy),
+        watch=ClientWatch(environ.get("gunicorn.socket")),
         strict=strict or services.settings.strict,
         deadline=deadline(environ.get("HTTP_X_GATEWAY_TIMEOUT")),
     )

@@ -25,18 +25,18 @@ def ready() -> Response:
     Whether there is any provider that a request could go to; which targets are left alone at the moment; how many calls
     of clients this process holds, and how many of upstreams are under way.
     """
-    own = current_services()
-    listed = (target.provider.name for targets in own.registry.models.values() for target in targets)
-    names = list(dict.fromkeys([*own.registry.providers, *listed]))
+    services = current_services()
+    listed = (target.provider.name for targets in services.registry.models.values() for target in targets)
+    names = list(dict.fromkeys([*services.registry.providers, *listed]))
     if not names:
         return as_json({"status": "unavailable"}, 503)
-    standings = own.router.standings
-    calls = {"held": own.calls.taken, "under_way": sum(one.under_way for _, one in standings.items())}
-    return as_json({"status": "ok", "providers": names, "breakers": standings.apart(), "calls": calls})
+    health_registry = services.router.health_registry
+    calls = {"held": services.calls.in_flight, "under_way": sum(one.in_flight for _, one in health_registry.items())}
+    return as_json({"status": "ok", "providers": names, "breakers": health_registry.unhealthy(), "calls": calls})
 
 
 @blueprint.get("/metrics")
 @require_api_key
 def exposition() -> Response:
     """How targets stand, for Prometheus."""
-    return GatewayResponse([metrics.exposition()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])
+    return GatewayResponse([metrics.render_metrics()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])

@@ -13,40 +13,40 @@ from flask import Flask, Response, g, request
 from flask_limiter import Limiter
 from limits import RateLimitItem
 
-from gateway.accounts.rate_limits import counts
+from gateway.accounts.rate_limits import storage_uri
 from gateway.config.settings import Settings
 from gateway.errors import RateLimited
 from gateway.web.services import current_services
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+ViewParams = ParamSpec("ViewParams")
+ViewResult = TypeVar("ViewResult")
 
 SCOPE = "v1"
 
 
-def asker() -> str:
+def limit_subject() -> str:
     """Whose limit it is."""
     key = g.get("key")
     return f"key:{key.id}" if key else f"address:{request.remote_addr}"
 
 
-limiter = Limiter(key_func=asker, strategy="fixed-window")
+limiter = Limiter(key_func=limit_subject, strategy="fixed-window")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    app.config["RATELIMIT_STORAGE_URI"] = counts(settings.redis_url)
+    app.config["RATELIMIT_STORAGE_URI"] = storage_uri(settings.redis_url)
     app.extensions["limiter"] = {limiter}  # its hooks are not wanted
     limiter.init_app(app)
 
 
-def limited(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
+def rate_limited(view: Callable[ViewParams, ViewResult]) -> Callable[ViewParams, ViewResult]:
     """Count a request of this asker. Raises RateLimited when a limit is reached."""
 
     @wraps(view)
-    def counted(*args: Given.args, **options: Given.kwargs) -> Answer:
+    def counted(*args: ViewParams.args, **options: ViewParams.kwargs) -> ViewResult:
         limits = current_services().limits
         if limits:
-            whose = g.asker = asker()
+            whose = g.limit_subject = limit_subject()
             for limit in limits:
                 if not limiter.limiter.hit(limit, SCOPE, whose):
                     wait = window(limit, whose)[0] - time.time()

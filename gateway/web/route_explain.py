@@ -4,17 +4,17 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from gateway.catalog.routing_policy import KINDS
+from gateway.catalog.routing_policy import FALLBACK_KINDS
 from gateway.catalog.vendors import Target
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.errors import Untranslatable
 from gateway.routing.call import Call
-from gateway.routing.capabilities import needs, unfit
-from gateway.routing.strategies import usual
+from gateway.routing.capabilities import requirements, why_incapable
+from gateway.routing.strategies import default_strategy
 from gateway.web.auth import require_api_key
 from gateway.web.calls import build_call, request_json
 from gateway.web.openai import request_schemas
-from gateway.web.rate_limit import limited
+from gateway.web.rate_limit import rate_limited
 from gateway.web.respond import as_json
 from gateway.web.services import Services, current_services
 
@@ -23,7 +23,7 @@ blueprint = Blueprint("route_explain", __name__)
 
 @blueprint.post("/v1/route/explain")
 @require_api_key
-@limited
+@rate_limited
 def explain_route() -> Response:
     """Which targets a chat request would be sent to, in which order, and why the others would not."""
     services = current_services()
@@ -33,18 +33,27 @@ def explain_route() -> Response:
 
 def explanation(services: Services, call: Call) -> dict[str, Any]:
     """The route of a call, as things are now."""
-    router, required = services.router, needs(call.chat)
+    router, required = services.router, requirements(call.chat)
     try:
-        ordered = router.foretold(call)
+        ordered = router.preview(call)
     except Untranslatable:
         ordered = ()  # no target is capable, for the reasons below
-    unavailable = {target: router.standings.of(target).out(target.max_parallel) for target in ordered}
-    fallbacks = {target: kind for kind in KINDS for route in call.more(kind).values() for target in route.targets}
-    unable = {target: unfit(target, required) for target in (*call.targets, *fallbacks) if target not in ordered}
+    unavailable = {
+        target: router.health_registry.of(target).unavailable(target.max_parallel_requests) for target in ordered
+    }
+    fallbacks = {
+        target: kind
+        for kind in FALLBACK_KINDS
+        for route in call.fallback_routes(kind).values()
+        for target in route.targets
+    }
+    unable = {
+        target: why_incapable(target, required) for target in (*call.targets, *fallbacks) if target not in ordered
+    }
     return {
         "object": "route",
         "model": call.chat["model"],
-        "strategy": call.policy.strategy or usual(call.targets),
+        "strategy": call.policy.strategy or default_strategy(call.targets),
         "targets": [described(services, target) for target in ordered if unavailable[target] is None],
         "out": [
             *(
@@ -58,17 +67,17 @@ def explanation(services: Services, call: Call) -> dict[str, Any]:
                 if why is not None
             ),
         ],
-        **{kind: [target.name for target in router.others_foretold(call, kind)] for kind in KINDS},
+        **{kind: [target.name for target in router.preview_fallbacks(call, kind)] for kind in FALLBACK_KINDS},
     }
 
 
 def described(services: Services, target: Target) -> dict[str, Any]:
-    health = services.router.standings.of(target)
+    health = services.router.health_registry.of(target)
     latency = round(health.first_content.average, 3) or None
     return {
         "target": target.name,
         "state": health.state,
-        "under_way": health.under_way,
+        "under_way": health.in_flight,
         "first_content_seconds": latency,
         "weight": target.weight,
     }

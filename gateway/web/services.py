@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from flask import current_app
 from limits import RateLimitItem
 
-from gateway.accounts.client_keys import Keys
-from gateway.catalog.registry import Directory
-from gateway.completions.concurrency_limit import Slots
+from gateway.accounts.client_keys import ClientKeys
+from gateway.catalog.registry import ModelRegistry
+from gateway.completions.concurrency_limit import ConcurrencyLimit
 from gateway.config.settings import Settings
 from gateway.health.probes import Probes
-from gateway.routing.provider_models import Listings
+from gateway.routing.provider_models import ProviderModels
 from gateway.routing.router import Router
-from gateway.web.body import Deadlines
+from gateway.web.body import BodyDeadlines
 
 NAME = "pointsman"
 """The key in `app.extensions`."""
@@ -21,13 +21,13 @@ NAME = "pointsman"
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
-    keys: Keys
-    registry: Directory
-    listings: Listings
+    keys: ClientKeys
+    registry: ModelRegistry
+    provider_models: ProviderModels
     router: Router
     limits: tuple[RateLimitItem, ...]
-    deadlines: Deadlines
-    calls: Slots
+    deadlines: BodyDeadlines
+    calls: ConcurrencyLimit
     probes: Probes
 
 

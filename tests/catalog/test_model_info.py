@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from gateway.catalog import model_info, substitutes
-from gateway.catalog.model_info import TABLE, UNKNOWN, Facts
+from gateway.catalog.model_info import TABLE, UNKNOWN, ModelInfo
 from gateway.catalog.vendors import VENDORS
 
 
@@ -26,8 +26,8 @@ def first(vendor, model):
     return next((n for n, (name, glob, _) in enumerate(TABLE) if name == vendor and fnmatchcase(model, glob)), None)
 
 
-STAND_INS = [
-    (vendor, model) for vendor in substitutes.STAND_INS if vendor != "echo" for model in substitutes.models(vendor)
+SUBSTITUTES = [
+    (vendor, model) for vendor in substitutes.SUBSTITUTES if vendor != "echo" for model in substitutes.models(vendor)
 ]
 
 
@@ -37,7 +37,7 @@ STAND_INS = [
 def test_a_row_answers_for_its_own_example_and_no_earlier_row_does(number, row):
     vendor, glob, known = row
     assert first(vendor, example(glob)) == number
-    assert model_info.of(vendor, example(glob)) is known
+    assert model_info.lookup(vendor, example(glob)) is known
 
 
 @pytest.mark.parametrize("number, row", list(enumerate(TABLE)))
@@ -54,13 +54,13 @@ def test_a_row_is_a_vendors_and_says_something():
         assert known != UNKNOWN
 
 
-@pytest.mark.parametrize("vendor, model", STAND_INS, ids=[f"{vendor}/{model}" for vendor, model in STAND_INS])
+@pytest.mark.parametrize("vendor, model", SUBSTITUTES, ids=[f"{vendor}/{model}" for vendor, model in SUBSTITUTES])
 def test_a_stand_in_is_known(vendor, model):
-    assert model_info.of(vendor, model) is not UNKNOWN
+    assert model_info.lookup(vendor, model) is not UNKNOWN
 
 
 def test_only_the_built_in_stand_in_has_no_row():
-    assert set(substitutes.STAND_INS) - {vendor for vendor, _, _ in TABLE} == {"echo"}
+    assert set(substitutes.SUBSTITUTES) - {vendor for vendor, _, _ in TABLE} == {"echo"}
 
 
 def test_costs_come_in_pairs_are_positive_and_no_output_is_cheaper_than_input():
@@ -69,15 +69,15 @@ def test_costs_come_in_pairs_are_positive_and_no_output_is_cheaper_than_input():
             assert known.input_cost is known.output_cost, (vendor, glob)
             continue
         assert 0 < known.input_cost <= known.output_cost < 1e-3, (vendor, glob)
-        assert known.context is not None, (vendor, glob)
+        assert known.context_window is not None, (vendor, glob)
 
 
 def test_windows_are_of_a_size_that_models_have():
-    assert all(4_096 <= known.context <= 2_000_000 for _, _, known in TABLE if known.context is not None)
+    assert all(4_096 <= known.context_window <= 2_000_000 for _, _, known in TABLE if known.context_window is not None)
 
 
 @pytest.mark.parametrize(
-    "vendor, model, context, costs",
+    "vendor, model, context_window, costs",
     [
         ("openai", "gpt-4o", 128_000, (2.5, 10)),
         ("openai", "gpt-4o-2024-08-06", 128_000, (2.5, 10)),
@@ -100,9 +100,9 @@ def test_windows_are_of_a_size_that_models_have():
         ("dashscope", "qwen-plus-2025-04-28", 129_024, (0.4, 1.2)),
     ],
 )
-def test_a_dated_variant_has_its_models_window_and_costs(vendor, model, context, costs):
-    known = model_info.of(vendor, model)
-    assert known.context == context
+def test_a_dated_variant_has_its_models_window_and_costs(vendor, model, context_window, costs):
+    known = model_info.lookup(vendor, model)
+    assert known.context_window == context_window
     assert (known.input_cost, known.output_cost) == dollars(*costs)
 
 
@@ -127,7 +127,7 @@ def test_a_dated_variant_has_its_models_window_and_costs(vendor, model, context,
     ],
 )
 def test_what_a_model_can_do(vendor, model, said):
-    known = model_info.of(vendor, model)
+    known = model_info.lookup(vendor, model)
     assert {name: getattr(known, name) for name in said} == said
 
 
@@ -147,9 +147,9 @@ def test_what_a_model_can_do(vendor, model, said):
     ],
 )
 def test_of_what_is_in_no_row_nothing_is_known(vendor, model):
-    assert model_info.of(vendor, model) is UNKNOWN
+    assert model_info.lookup(vendor, model) is UNKNOWN
 
 
 def test_unknown_says_nothing():
-    values = {field.name: getattr(UNKNOWN, field.name) for field in fields(Facts)}
+    values = {field.name: getattr(UNKNOWN, field.name) for field in fields(ModelInfo)}
     assert values == {**dict.fromkeys(values), "reasoning": False}

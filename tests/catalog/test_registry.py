@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.catalog import substitutes
-from gateway.catalog.registry import Directory, captured
+from gateway.catalog.registry import ModelRegistry, match_wildcard
 from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.errors import ModelNotFound
 
@@ -15,7 +15,7 @@ def on(*names):
 
 
 def directory(*names, models=None, aliases=None, order=None):
-    return Directory(on(*names), models or {}, aliases or {}, order or names)
+    return ModelRegistry(on(*names), models or {}, aliases or {}, order or names)
 
 
 def leads(found, model):
@@ -202,7 +202,7 @@ def test_an_alias_leads_to_any_model_but_not_to_another_alias():
     [("a*", "abc", "bc"), ("*c", "abc", "ab"), ("a*c", "ac", ""), ("a*a", "a", None), ("a", "a", ""), ("a", "b", None)],
 )
 def test_a_star_captures_what_it_stands_for(pattern, name, star):
-    assert captured(pattern, name) == star
+    assert match_wildcard(pattern, name) == star
 
 
 def test_entries_are_configured_names_aliases_and_the_models_of_the_table():
@@ -227,5 +227,5 @@ def test_every_entry_can_be_asked_for():
 
 
 def test_every_table_is_of_vendors_that_exist():
-    assert set(substitutes.STAND_INS) <= set(VENDORS)
-    assert {vendor for _, vendor in substitutes.BARE if vendor} - set(VENDORS) <= {"gemini"}
+    assert set(substitutes.SUBSTITUTES) <= set(VENDORS)
+    assert {vendor for _, vendor in substitutes.BARE_NAMES if vendor} - set(VENDORS) <= {"gemini"}

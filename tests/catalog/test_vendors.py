@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.catalog.vendors import NAMED, VENDORS, Provider, bare_base
+from gateway.catalog.vendors import VENDORS, VENDORS_BY_NAME, Provider, strip_endpoint
 
 DOCS = Path(__file__).parents[2] / "docs/providers.md"
 
@@ -31,12 +31,12 @@ def test_the_docs_have_a_row_for_each_vendor_with_its_url_and_its_keys():
 
 def test_the_docs_name_what_each_vendor_refuses():
     for name, (_, _, refuses, *_) in rows().items():
-        assert set(re.findall(r"`([^`]+)`", refuses)) == VENDORS[name].refuses
+        assert set(re.findall(r"`([^`]+)`", refuses)) == VENDORS[name].unsupported
 
 
 def test_no_name_means_two_vendors():
-    names = [name for vendor in VENDORS.values() for name in (vendor.name, *vendor.also)]
-    assert len(names) == len(set(names)) == len(NAMED)
+    names = [name for vendor in VENDORS.values() for name in (vendor.name, *vendor.aliases)]
+    assert len(names) == len(set(names)) == len(VENDORS_BY_NAME)
 
 
 def test_no_key_variable_turns_two_vendors_on():
@@ -49,7 +49,7 @@ def test_no_key_variable_turns_two_vendors_on():
 )
 def test_a_base_url_has_no_slash_and_no_endpoint_at_its_end(vendor):
     assert not vendor.base_url.endswith("/")
-    assert bare_base(vendor, vendor.base_url) == vendor.base_url
+    assert strip_endpoint(vendor, vendor.base_url) == vendor.base_url
 
 
 def test_who_needs_no_key_is_keyless():

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.completions.completion import complete
 from gateway.completions.event_stream import stream
-from gateway.errors import ClientGone, UpstreamFailed
+from gateway.errors import ClientDisconnected, UpstreamFailed
 from gateway.stream_events import PAUSE
 from tests.support.fakes import COMPLETION, RESET, USAGE, Room, call, chunk, plain, sse
 
@@ -81,7 +81,7 @@ def test_after_the_pings_a_failure_is_an_error_frame():
 
 def test_a_client_that_left_leaves_the_call_abandoned():
     asked = call(stream=True)
-    list(stream(Room(sse(chunk("a"), ClientGone("left"))).router, asked))
+    list(stream(Room(sse(chunk("a"), ClientDisconnected("left"))).router, asked))
     assert asked.outcome == "abandoned"
 
 
@@ -98,7 +98,7 @@ def test_a_stream_that_is_closed_early_leaves_the_call_abandoned_and_the_upstrea
 def test_the_client_must_hear_something_in_time():
     asked, before = call(stream=True), time.monotonic()
     stream(Room(sse(*WHOLE)).router, asked)
-    assert before < asked.watch.wake < before + 15
+    assert before < asked.watch.yield_at < before + 15
 
 
 def test_a_plain_answer_is_accounted():
@@ -111,9 +111,9 @@ def test_what_was_used_is_settled_also_when_it_is_only_estimated_or_the_answer_b
     for blocks in (WHOLE, WHOLE[:3], (chunk("some words"), RESET)):
         room = Room(sse(*blocks))
         list(stream(room.router, call(stream=True)))
-        ((name, tokens),) = room.spent
+        ((name, tokens),) = room.record_tokens
         assert name == "openai"
         assert tokens > 2
     room = Room(plain({**COMPLETION, "usage": None}))
     complete(room.router, call())
-    assert room.spent == [("openai", 7)]
+    assert room.record_tokens == [("openai", 7)]

@@ -10,7 +10,7 @@ import pytest
 from limits import parse_many
 
 from gateway.config.parsers import rate_limit
-from gateway.config.settings import JOINED, VARIABLES, ConfigurationError, read
+from gateway.config.settings import COMBINED_VARIABLES, VARIABLES, ConfigurationError, read
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def faults(environ):
     with pytest.raises(ConfigurationError) as raised:
         read(environ)
-    return raised.value.faults
+    return raised.value.errors
 
 
 def test_nothing_set_means_echo_on_loopback():
@@ -277,21 +277,19 @@ def test_settings_are_frozen():
 
 def test_the_environment_wins_over_the_dot_env_file_which_is_not_written_into_it(tmp_path):
     (tmp_path / ".env").write_text("PORT=9001\nRATE_LIMIT=5/minute\nKEEPALIVE\n")
-    code = "from gateway.config.settings import in_force; import os; s = in_force(); print(s.port, s.rate_limit, os.getenv('RATE_LIMIT'))"
+    code = "from gateway.config.settings import active_settings; import os; s = active_settings(); print(s.port, s.rate_limit, os.getenv('RATE_LIMIT'))"
     known = {"PORT": "9002", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=known, check=True, capture_output=True)
     assert done.stdout.decode().strip() == "9002 5/minute None"
 
 
 def test_reading_the_settings_imports_nothing_that_gevent_must_patch_first():
-    code = (
-        "import sys, gateway.config.settings as s; s.read({}); sys.exit(bool({'ssl', 'requests', 'flask'} & set(sys.modules)))"
-    )
+    code = "import sys, gateway.config.settings as s; s.read({}); sys.exit(bool({'ssl', 'requests', 'flask'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_every_variable_is_in_the_docs_and_in_the_example():
-    known = {*VARIABLES, *JOINED}
+    known = {*VARIABLES, *COMBINED_VARIABLES}
     documented = set(re.findall(r"^\| `([A-Z_]+)` ", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
     example = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert documented == known

@@ -27,7 +27,7 @@ def faults(settings, tmp_path):
     def from_yaml(written, **environ):
         with pytest.raises(ConfigurationError) as raised:
             settings(written, **environ)
-        return [fault.removeprefix(f"{tmp_path}/") for fault in raised.value.faults]
+        return [fault.removeprefix(f"{tmp_path}/") for fault in raised.value.errors]
 
     return from_yaml
 
@@ -262,9 +262,9 @@ def test_model_info_is_believed_rather_than_the_table(settings):
         """
     )
     (target,) = found.models["a"]
-    assert (target.facts.vision, target.facts.context, target.facts.input_cost) == (False, 99, 1e-6)
-    assert target.facts.tools is model_info.of("openai", "gpt-4o").tools
-    assert target.max_parallel == 3
+    assert (target.model_info.vision, target.model_info.context_window, target.model_info.input_cost) == (False, 99, 1e-6)
+    assert target.model_info.tools is model_info.lookup("openai", "gpt-4o").tools
+    assert target.max_parallel_requests == 3
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_a_file_that_is_not_utf8_is_a_fault(tmp_path):
     (tmp_path / "config.yaml").write_bytes(b"a: \xff")
     with pytest.raises(ConfigurationError) as raised:
         read({"GATEWAY_CONFIG": str(tmp_path / "config.yaml")})
-    assert "is not UTF-8" in raised.value.faults[0]
+    assert "is not UTF-8" in raised.value.errors[0]
 
 
 def test_an_empty_file_says_nothing(settings):

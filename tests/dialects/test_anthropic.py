@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.catalog.vendors import VENDORS
 from gateway.dialects.anthropic.adapter import ADAPTER
-from gateway.dialects.anthropic.models import facts
-from gateway.dialects.contract import Ask
+from gateway.dialects.anthropic.models import model_traits
+from gateway.dialects.contract import TargetRequest
 from gateway.errors import (
     InvalidRequest,
     Untranslatable,
@@ -40,11 +40,13 @@ POINT = {
 
 
 def ask(model="claude-sonnet-4-5", /, **chat):
-    return Ask({"model": "any", "messages": [USER], **chat}, model, VENDORS["anthropic"], "chatcmpl-ours", 1700000000)
+    return TargetRequest(
+        {"model": "any", "messages": [USER], **chat}, model, VENDORS["anthropic"], "chatcmpl-ours", 1700000000
+    )
 
 
 def request(model="claude-sonnet-4-5", /, **chat):
-    return ADAPTER.request(ask(model, **chat))
+    return ADAPTER.vendor_request(ask(model, **chat))
 
 
 def body(model="claude-sonnet-4-5", /, **chat):
@@ -705,7 +707,7 @@ def test_no_field_of_anthropics_own_is_a_fault_of_ours(own, effort):
     ],
 )
 def test_models_are_known_by_family_and_version(name, like):
-    assert facts(name) == facts(like)
+    assert model_traits(name) == model_traits(like)
 
 
 def message(*blocks, stop="end_turn", **more):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.catalog.vendors import VENDORS
 from gateway.dialects import ADAPTERS
-from gateway.dialects.contract import Ask
+from gateway.dialects.contract import TargetRequest
 from gateway.stream_events import PAUSE, Event, Pause
 from tests.support.chat_strategies import JSON
 
@@ -195,7 +195,7 @@ CASES = [
 
 
 def ask(dialect, **chat):
-    return Ask({**CHAT, **chat}, "a-model", VENDORS[SAMPLES[dialect][0]], "chatcmpl-ours", 1700000000)
+    return TargetRequest({**CHAT, **chat}, "a-model", VENDORS[SAMPLES[dialect][0]], "chatcmpl-ours", 1700000000)
 
 
 def folded(chunks):
@@ -249,7 +249,7 @@ def test_every_dialect_has_its_samples():
 def test_a_request_is_made_without_touching_the_clients(dialect, stream):
     asked = ask(dialect, stream=stream)
     before = copy.deepcopy(asked.chat)
-    first, second = (ADAPTERS[dialect].request(asked) for _ in range(2))
+    first, second = (ADAPTERS[dialect].vendor_request(asked) for _ in range(2))
     assert asked.chat == before
     assert first == second
     assert first.path.startswith("/")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from gateway.catalog.vendors import VENDORS
 from gateway.dialects import ADAPTERS
-from gateway.dialects.contract import Ask
+from gateway.dialects.contract import TargetRequest
 from gateway.errors import Untranslatable
 from tests.support.chat_strategies import chat_requests
 
@@ -196,7 +196,7 @@ def place(chat, param):
 def asked_of(vendor, model, chat):
     """(the vendor's request, the refusal), one of them None."""
     try:
-        return ADAPTERS[vendor.dialect].request(Ask(chat, model, vendor, "chatcmpl-1", 1)), None
+        return ADAPTERS[vendor.dialect].vendor_request(TargetRequest(chat, model, vendor, "chatcmpl-1", 1)), None
     except Untranslatable as refusal:
         return None, refusal
 

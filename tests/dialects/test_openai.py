@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.catalog.vendors import VENDORS
-from gateway.dialects.contract import Ask
+from gateway.dialects.contract import TargetRequest
 from gateway.dialects.openai.adapter import ADAPTER
 from gateway.errors import UpstreamCredentials, UpstreamFailed, UpstreamLimited, UpstreamRejected
 from gateway.stream_events import PAUSE, Event, Pause
@@ -14,11 +14,11 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 
 
 def ask(vendor="openai", model="gpt-x", **chat):
-    return Ask({**HELLO, **chat}, model, VENDORS[vendor], "chatcmpl-ours", 1700000000)
+    return TargetRequest({**HELLO, **chat}, model, VENDORS[vendor], "chatcmpl-ours", 1700000000)
 
 
 def request(*args, **chat):
-    return ADAPTER.request(ask(*args, **chat))
+    return ADAPTER.vendor_request(ask(*args, **chat))
 
 
 def answer(choice=None, **members):
@@ -111,12 +111,12 @@ class TestRequest:
     def test_the_clients_request_is_not_touched(self):
         asked = ask("mistral", stream=True, seed=1, messages=[{"role": "developer", "content": "x"}])
         before = json.dumps(asked.chat)
-        ADAPTER.request(asked)
+        ADAPTER.vendor_request(asked)
         assert json.dumps(asked.chat) == before
 
     def test_embeddings_pass_with_the_upstreams_model(self):
         asked = ask()._replace(chat={"model": "m", "input": "x", "odd": 1})
-        told = ADAPTER.embeddings(asked)
+        told = ADAPTER.embeddings_request(asked)
         assert (told.path, told.body) == ("/embeddings", {"model": "gpt-x", "input": "x", "odd": 1})
 
 

@@ -3,16 +3,16 @@
 import itertools
 
 import pytest
+from gateway.dialects.sse import MOST, sse_events
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.sse import MOST, sse
 from gateway.errors import UpstreamFailed
 from gateway.stream_events import PAUSE, Event, Pause
 
 
 def events(*blocks: bytes) -> list[Event]:
-    return [event for event in sse(blocks) if not isinstance(event, Pause)]
+    return [event for event in sse_events(blocks) if not isinstance(event, Pause)]
 
 
 def test_an_event_is_its_data():
@@ -52,7 +52,7 @@ def test_separators_of_unicode_are_no_line_ends():
 
 
 def test_a_pause_follows_the_events_of_each_block_and_each_silence():
-    assert list(sse([b"data: a\n\ndata: b\n\nda", PAUSE, b"ta: c\n\n"])) == [
+    assert list(sse_events([b"data: a\n\ndata: b\n\nda", PAUSE, b"ta: c\n\n"])) == [
         Event("", b"a"),
         Event("", b"b"),
         PAUSE,

@@ -104,10 +104,10 @@ def test_where_no_target_can_take_a_request_the_fallback_does(gateway, upstream)
 
 def test_the_targets_of_a_fallback_have_their_own_order(gateway, upstream):
     model = upstream.model(plain({"error": {"message": "No."}}, 500))
-    foretold = post(gateway, chat(f"wide/{model}"), "/v1/route/explain").json()["fallbacks"]
+    preview = post(gateway, chat(f"wide/{model}"), "/v1/route/explain").json()["fallbacks"]
     served = [post(gateway, chat(f"wide/{model}")).headers["x-gateway-model"] for _ in range(4)]
     assert served in (["first", "second"] * 2, ["second", "first"] * 2)
-    assert foretold[0] == f"openai/{served[0]}"
+    assert preview[0] == f"openai/{served[0]}"
 
 
 def test_a_target_is_not_tried_again_as_its_own_fallback(gateway, upstream):

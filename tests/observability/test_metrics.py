@@ -8,7 +8,7 @@ from gateway.observability import metrics
 
 
 def read():
-    families = text_string_to_metric_families(metrics.exposition().decode())
+    families = text_string_to_metric_families(metrics.render_metrics().decode())
     return {
         (one.name, one.labels["target"], one.labels["host"]): one.value for family in families for one in family.samples
     }
@@ -16,18 +16,18 @@ def read():
 
 def test_a_breaker_opens_and_closes_again():
     upstream, labels = ("openai", "https://me:secret@a.example:8443/v1", "m1"), ("openai/m1", "a.example:8443")
-    metrics.tell(upstream, "open", 15.0)
+    metrics.record_state_change(upstream, "open", 15.0)
     found = read()
     assert found["switchyard_breaker_open", *labels] == 1
     assert 14 < found["switchyard_target_rests_until_seconds", *labels] - time.time() <= 15
-    metrics.tell(upstream, "closed", 0.0)
+    metrics.record_state_change(upstream, "closed", 0.0)
     found = read()
     assert found["switchyard_breaker_open", *labels] == 0
     assert found["switchyard_target_rests_until_seconds", *labels] == 0
 
 
 def test_a_target_that_cools_down_has_no_open_breaker():
-    metrics.tell(("groq", "https://b.example", "m2"), "cooling", 20.0)
+    metrics.record_state_change(("groq", "https://b.example", "m2"), "cooling", 20.0)
     found = read()
     assert ("switchyard_breaker_open", "groq/m2", "b.example") not in found
     assert found["switchyard_target_rests_until_seconds", "groq/m2", "b.example"] > time.time()
@@ -35,7 +35,7 @@ def test_a_target_that_cools_down_has_no_open_breaker():
 
 def test_names_that_clients_make_up_are_bounded():
     for n in range(2 * metrics.MOST_TOLD):
-        metrics.tell(("openai", "https://c.example", f"made-up-{n}-{'x' * 1000}"), "cooling", 1.0)
+        metrics.record_state_change(("openai", "https://c.example", f"made-up-{n}-{'x' * 1000}"), "cooling", 1.0)
     found = read()
     assert len(found) < 3 * metrics.MOST_TOLD
     assert max(len(target) for _, target, _ in found) <= metrics.MODEL_SHOWN

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.catalog.model_info import UNKNOWN, Facts
+from gateway.catalog.model_info import UNKNOWN, ModelInfo
 from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.errors import Untranslatable
-from gateway.routing.capabilities import fitting, needs, unfit
+from gateway.routing.capabilities import capable_targets, requirements, why_incapable
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
@@ -13,7 +13,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
 
 
 def target(name="m", **facts):
-    return Target(OPENAI, name, facts=Facts(**facts) if facts else UNKNOWN)
+    return Target(OPENAI, name, model_info=ModelInfo(**facts) if facts else UNKNOWN)
 
 
 def chat(content="Hello", **more):
@@ -30,30 +30,30 @@ ASKING = {
 @pytest.mark.parametrize("feature", ASKING)
 def test_a_feature_goes_where_it_is_known_or_not_known_to_be_missing(feature):
     without, known, unknown = target(**{feature: False}), target(**{feature: True}), target()
-    assert fitting((without, known, unknown), ASKING[feature]) == (known, unknown)
-    assert fitting((without, known), chat()) == (without, known)
+    assert capable_targets((without, known, unknown), ASKING[feature]) == (known, unknown)
+    assert capable_targets((without, known), chat()) == (without, known)
 
 
 @pytest.mark.parametrize("feature", ASKING)
 def test_what_no_target_has_is_an_error_of_the_request(feature):
     with pytest.raises(Untranslatable) as raised:
-        fitting((target(**{feature: False}),), ASKING[feature])
+        capable_targets((target(**{feature: False}),), ASKING[feature])
     assert raised.value.status == 400
     assert raised.value.param in ("messages", "tools", "response_format")
 
 
 def test_a_large_request_goes_where_it_fits():
-    small, large = target("small", context=1000), target("large", context=100_000)
-    assert fitting((small, large), chat("word " * 4000)) == (large,)
-    assert fitting((small, large), chat("word")) == (small, large)
+    small, large = target("small", context_window=1000), target("large", context_window=100_000)
+    assert capable_targets((small, large), chat("word " * 4000)) == (large,)
+    assert capable_targets((small, large), chat("word")) == (small, large)
 
 
 def test_where_it_fits_nowhere_the_upstreams_decide():
-    small = (target("a", context=10), target("b", context=20))
-    assert fitting(small, chat("word " * 400)) == small
+    small = (target("a", context_window=10), target("b", context_window=20))
+    assert capable_targets(small, chat("word " * 400)) == small
 
 
 def test_the_reason_is_told():
-    assert unfit(target(tools=False), needs(ASKING["tools"])) == "its model has no tools"
-    assert "takes 10 tokens" in unfit(target(context=10), needs(chat("word " * 400)))
-    assert unfit(target(), needs(ASKING["vision"])) is None
+    assert why_incapable(target(tools=False), requirements(ASKING["tools"])) == "its model has no tools"
+    assert "takes 10 tokens" in why_incapable(target(context_window=10), requirements(chat("word " * 400)))
+    assert why_incapable(target(), requirements(ASKING["vision"])) is None

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.errors import (
-    ClientGone,
+    ClientDisconnected,
     NoHealthyUpstream,
     Overloaded,
     Untranslatable,
@@ -14,10 +14,10 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
-    upstream_fault,
+    upstream_error,
 )
-from gateway.health.target_health import RESERVE, Standings
-from gateway.routing.failover import FIRST_DELAY, MOST_DELAY, MOST_TOLD, QUEUE, Plan, retry_after, special
+from gateway.health.target_health import RESERVE, HealthRegistry
+from gateway.routing.failover import FIRST_DELAY, MOST_DELAY, MOST_TOLD, QUEUE, Failover, fallback_kind, retry_after
 from tests.support.health import Clock, broken
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
@@ -27,8 +27,8 @@ FAILED = UpstreamFailed("failed", upstream_status=500)
 TOO_LARGE = UpstreamRejected("too large", upstream_status=400, code="context_length_exceeded")
 
 
-def planned(*targets, attempts=3, standings=None, **more):
-    return Plan(targets, standings or Standings(), attempts, **more)
+def planned(*targets, attempts=3, health_registry=None, **more):
+    return Failover(targets, health_registry or HealthRegistry(), attempts, **more)
 
 
 def begun(plan):
@@ -76,8 +76,8 @@ def test_a_wrong_request_stays_wrong_unless_the_next_target_has_another_model():
 
 
 def test_a_client_that_left_ends_it():
-    with pytest.raises(ClientGone):
-        planned(ONE, TWO, attempts=3).failed(ClientGone("gone"))
+    with pytest.raises(ClientDisconnected):
+        planned(ONE, TWO, attempts=3).failed(ClientDisconnected("gone"))
 
 
 def test_when_all_are_busy_the_shortest_retry_after_is_told():
@@ -97,32 +97,32 @@ def test_a_failure_says_more_than_a_limit_and_than_what_one_target_cannot_take()
 
 
 def test_a_target_whose_breaker_is_open_is_passed_over():
-    standings = Standings()
-    broken(standings.of(ONE))
-    plan = planned(ONE, OTHER, standings=standings)
+    health_registry = HealthRegistry()
+    broken(health_registry.of(ONE))
+    plan = planned(ONE, OTHER, health_registry=health_registry)
     with begun(plan):
         assert plan.target is OTHER
 
 
 def test_when_none_can_be_asked_the_soonest_time_is_told():
     clock = Clock()
-    standings = Standings(clock=clock)
-    broken(standings.of(ONE))
+    health_registry = HealthRegistry(clock=clock)
+    broken(health_registry.of(ONE))
     clock.now += 5
-    broken(standings.of(OTHER))
+    broken(health_registry.of(OTHER))
     with pytest.raises(NoHealthyUpstream) as raised:
-        planned(ONE, OTHER, standings=standings).next()
+        planned(ONE, OTHER, health_registry=health_registry).next()
     assert raised.value.retry_after == pytest.approx(10)
     assert (raised.value.status, raised.value.code) == (503, "no_healthy_upstream")
 
 
 def test_when_all_are_rate_limited_it_is_a_rate_limit():
-    standings = Standings()
+    health_registry = HealthRegistry()
     for target in (ONE, OTHER):
-        with pytest.raises(UpstreamLimited), standings.of(target).enter():
+        with pytest.raises(UpstreamLimited), health_registry.of(target).acquire():
             raise UpstreamLimited("busy", retry_after=30)
     with pytest.raises(UpstreamLimited) as raised:
-        planned(ONE, OTHER, standings=standings).next()
+        planned(ONE, OTHER, health_registry=health_registry).next()
     assert 29 < raised.value.retry_after <= 30
 
 
@@ -136,10 +136,10 @@ def test_its_own_retry_outlasts_the_cool_down_that_the_target_asked_for():
 
 
 def test_a_budget_bounds_the_retries_of_all_calls_together():
-    standings = Standings()
+    health_registry = HealthRegistry()
     retries = 0
     for _ in range(100):
-        plan = planned(ONE, standings=standings)
+        plan = planned(ONE, health_registry=health_registry)
         plan.next()
         try:
             while True:
@@ -157,7 +157,7 @@ def test_no_retry_begins_after_the_deadline():
 
 
 def test_the_fallbacks_are_asked_when_the_targets_are_through():
-    plan = planned(ONE, attempts=1, more=lambda kind: (OTHER,) if kind == "fallbacks" else ())
+    plan = planned(ONE, attempts=1, fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else ())
     plan.failed(FAILED)
     assert plan.target is OTHER
     with pytest.raises(UpstreamFailed):
@@ -165,7 +165,7 @@ def test_the_fallbacks_are_asked_when_the_targets_are_through():
 
 
 def test_what_was_too_large_goes_to_the_targets_for_that():
-    plan = planned(ONE, OTHER, more=lambda kind: (LARGE,) if kind == "context_window_fallbacks" else ())
+    plan = planned(ONE, OTHER, fallback_targets=lambda kind: (LARGE,) if kind == "context_window_fallbacks" else ())
     plan.failed(TOO_LARGE)
     assert plan.target is LARGE
 
@@ -180,12 +180,12 @@ def test_what_was_too_large_goes_to_the_targets_for_that():
     ],
 )
 def test_which_refusals_have_fallbacks_of_their_own(kind, message):
-    assert special(UpstreamRejected(message, upstream_status=400)) == kind
-    assert special(UpstreamFailed(message, upstream_status=500)) is None
+    assert fallback_kind(UpstreamRejected(message, upstream_status=400)) == kind
+    assert fallback_kind(UpstreamFailed(message, upstream_status=500)) is None
 
 
 def test_a_target_is_no_fallback_of_itself():
-    plan = planned(ONE, attempts=1, more=lambda kind: (ONE, OTHER, OTHER) if kind == "fallbacks" else ())
+    plan = planned(ONE, attempts=1, fallback_targets=lambda kind: (ONE, OTHER, OTHER) if kind == "fallbacks" else ())
     plan.failed(FAILED)
     assert plan.target is OTHER
     with pytest.raises(UpstreamFailed):
@@ -194,23 +194,23 @@ def test_a_target_is_no_fallback_of_itself():
 
 def test_where_no_target_can_take_it_the_fallbacks_are_asked_or_it_is_refused():
     refusal = Untranslatable("No target of this model has vision.", param="messages")
-    with begun(planned(refusal=refusal, more=lambda _: (OTHER,))) as attempt:
+    with begun(planned(refusal=refusal, fallback_targets=lambda _: (OTHER,))) as attempt:
         assert attempt
     with pytest.raises(Untranslatable):
         planned(refusal=refusal).next()
 
 
 def test_a_busy_upstream_that_names_no_time_is_asked_again_after_a_wait_of_our_own():
-    delays = {planned(ONE, attempts=5).failed(upstream_fault(503, "busy")) for _ in range(20)}
+    delays = {planned(ONE, attempts=5).failed(upstream_error(503, "busy")) for _ in range(20)}
     assert len(delays) == 20
     assert max(delays) <= FIRST_DELAY
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 def test_what_an_upstream_asks_to_wait_is_waited_for_or_another_is_asked(status):
-    assert planned(ONE).failed(upstream_fault(status, "no", retry_after=2)) == 2
+    assert planned(ONE).failed(upstream_error(status, "no", retry_after=2)) == 2
     plan = planned(ONE, OTHER)
-    assert plan.failed(upstream_fault(status, "no", retry_after=60)) == 0
+    assert plan.failed(upstream_error(status, "no", retry_after=60)) == 0
     assert plan.target is OTHER
 
 
@@ -224,7 +224,7 @@ def test_of_limits_the_one_that_is_over_now_is_told():
 
 def test_what_is_not_paid_for_is_not_tried_again():
     plan = planned(ONE, OTHER)
-    plan.failed(upstream_fault(429, "You exceeded your current quota.", type="insufficient_quota"))
+    plan.failed(upstream_error(429, "You exceeded your current quota.", type="insufficient_quota"))
     assert plan.target is OTHER
 
 
@@ -245,7 +245,7 @@ class TestAnswersThatBroke:
         assert plan.target is ONE
 
     def test_the_fallbacks_go_on_before_it(self):
-        plan = planned(ONE, attempts=2, more=lambda kind: (OTHER,) if kind == "fallbacks" else ())
+        plan = planned(ONE, attempts=2, fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else ())
         plan.failed(FAILED, elsewhere=True)
         assert plan.target is OTHER
 
@@ -258,79 +258,86 @@ class TestAnswersThatBroke:
 
 
 def test_a_retry_that_a_client_did_not_wait_for_is_given_back():
-    standings = Standings()
+    health_registry = HealthRegistry()
     for _ in range(50):
-        plan = planned(ONE, standings=standings)
+        plan = planned(ONE, health_registry=health_registry)
         with pytest.raises(UpstreamFailed), begun(plan):
             raise FAILED
-        if standings.of(ONE).state != "closed":
+        if health_registry.of(ONE).state != "closed":
             break
         assert plan.failed(FAILED) > 0
         plan.leave()
     left = 0
-    while standings.of(ONE).may_retry():
+    while health_registry.of(ONE).take_retry():
         left += 1
     assert left == RESERVE
 
 
 class TestFullTargets:
-    FULL = Target(OPENAI, "full", max_parallel=1)
+    FULL = Target(OPENAI, "full", max_parallel_requests=1)
 
     def test_another_is_asked_at_once(self):
-        standings = Standings()
-        standings.of(self.FULL).enter()
-        plan = planned(self.FULL, OTHER, standings=standings)
+        health_registry = HealthRegistry()
+        health_registry.of(self.FULL).acquire()
+        plan = planned(self.FULL, OTHER, health_registry=health_registry)
         with begun(plan):
             assert plan.target is OTHER
 
     def test_so_are_the_fallbacks(self):
-        standings = Standings()
-        standings.of(self.FULL).enter()
-        plan = planned(self.FULL, standings=standings, more=lambda kind: (OTHER,) if kind == "fallbacks" else ())
+        health_registry = HealthRegistry()
+        health_registry.of(self.FULL).acquire()
+        plan = planned(
+            self.FULL,
+            health_registry=health_registry,
+            fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else (),
+        )
         with begun(plan):
             assert plan.target is OTHER
 
     def test_a_call_waits_for_whichever_is_free_first(self):
-        standings, also_full = Standings(), Target(OPENAI, "also full", max_parallel=1)
-        standings.of(self.FULL).enter()
-        second = standings.of(also_full).enter()
-        plan = planned(self.FULL, also_full, standings=standings)
+        health_registry, also_full = HealthRegistry(), Target(OPENAI, "also full", max_parallel_requests=1)
+        health_registry.of(self.FULL).acquire()
+        second = health_registry.of(also_full).acquire()
+        plan = planned(self.FULL, also_full, health_registry=health_registry)
         assert plan.next() > 0
         with second:
             pass
         with begun(plan):
             assert plan.target is also_full
-        assert standings.of(self.FULL).waiting == 0
+        assert health_registry.of(self.FULL).queued_calls == 0
 
     def test_nobody_waits_for_one_that_broke_meanwhile(self):
-        standings = Standings()
-        first = standings.of(self.FULL).enter()
-        plan = planned(self.FULL, standings=standings)
+        health_registry = HealthRegistry()
+        first = health_registry.of(self.FULL).acquire()
+        plan = planned(self.FULL, health_registry=health_registry)
         plan.next()
         with first:
             pass
-        broken(standings.of(self.FULL))
+        broken(health_registry.of(self.FULL))
         with pytest.raises(NoHealthyUpstream):
             plan.next()
         plan.leave()
-        assert standings.of(self.FULL).waiting == 0
+        assert health_registry.of(self.FULL).queued_calls == 0
 
     def test_a_call_waits_for_the_only_one(self):
-        standings = Standings()
-        first = standings.of(self.FULL).enter()
-        plan = planned(self.FULL, standings=standings)
+        health_registry = HealthRegistry()
+        first = health_registry.of(self.FULL).acquire()
+        plan = planned(self.FULL, health_registry=health_registry)
         assert plan.next() == plan.next() > 0
-        assert standings.of(self.FULL).waiting == 1
+        assert health_registry.of(self.FULL).queued_calls == 1
         with first:
             pass
         with begun(plan):
             assert plan.target is self.FULL
-        assert standings.of(self.FULL).waiting == 0
+        assert health_registry.of(self.FULL).queued_calls == 0
 
     def test_nobody_overtakes_a_call_that_waits(self):
-        standings = Standings()
-        first = standings.of(self.FULL).enter()
-        waiting, late = planned(self.FULL, standings=standings), planned(self.FULL, standings=standings)
+        health_registry = HealthRegistry()
+        first = health_registry.of(self.FULL).acquire()
+        waiting, late = (
+            planned(self.FULL, health_registry=health_registry),
+            planned(self.FULL, health_registry=health_registry),
+        )
         waiting.next()
         with first:
             pass
@@ -339,33 +346,33 @@ class TestFullTargets:
             pass
 
     def test_the_queue_is_short(self):
-        standings = Standings()
-        standings.of(self.FULL).enter()
-        plans = [planned(self.FULL, standings=standings) for _ in range(QUEUE + 1)]
+        health_registry = HealthRegistry()
+        health_registry.of(self.FULL).acquire()
+        plans = [planned(self.FULL, health_registry=health_registry) for _ in range(QUEUE + 1)]
         for plan in plans[:-1]:
             plan.next()
         with pytest.raises(Overloaded):
             plans[-1].next()
         plans[0].leave()
         plans[0].leave()
-        assert standings.of(self.FULL).waiting == QUEUE - 1
+        assert health_registry.of(self.FULL).queued_calls == QUEUE - 1
 
 
 class TestHedging:
     def test_the_next_target_that_may_be_asked_runs_beside_the_first(self):
-        standings = Standings()
-        broken(standings.of(OTHER))
-        plan = planned(ONE, OTHER, LARGE, standings=standings)
+        health_registry = HealthRegistry()
+        broken(health_registry.of(OTHER))
+        plan = planned(ONE, OTHER, LARGE, health_registry=health_registry)
         begun(plan)
         target, attempt = plan.hedge()
         assert target is LARGE
-        plan.won(target, attempt)
+        plan.promote(target, attempt)
         assert (plan.target, plan.attempt) == (LARGE, attempt)
 
     def test_a_fallback_is_not_asked_beside_another(self):
-        standings = Standings()
-        broken(standings.of(ONE))
-        plan = planned(ONE, standings=standings, more=lambda _: (OTHER, LARGE))
+        health_registry = HealthRegistry()
+        broken(health_registry.of(ONE))
+        plan = planned(ONE, health_registry=health_registry, fallback_targets=lambda _: (OTHER, LARGE))
         begun(plan)
         assert plan.hedge() is None
 
@@ -373,15 +380,15 @@ class TestHedging:
         plan = planned(ONE, OTHER, attempts=2)
         begun(plan)
         other, attempt = plan.hedge()
-        plan.lost(ONE, FAILED)
-        plan.won(other, attempt)
+        plan.record_hedge_failure(ONE, FAILED)
+        plan.promote(other, attempt)
         plan.failed(UpstreamCredentials("no", upstream_status=401))
         assert plan.target is ONE
 
     def test_who_was_cancelled_may_have_another_turn(self):
         plan = planned(ONE, OTHER, attempts=1)
         begun(plan)
-        plan.won(*plan.hedge(), cancelled=(ONE,))
+        plan.promote(*plan.hedge(), cancelled=(ONE,))
         plan.failed(FAILED, elsewhere=True)
         assert plan.target is ONE
 

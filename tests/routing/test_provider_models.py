@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from gateway.catalog.vendors import VENDORS, Provider
-from gateway.routing.provider_models import Listed, Listings, listed
+from gateway.routing.provider_models import ProviderModel, ProviderModels, parse_model_list
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
 from tests.support.socket_upstream import OK, Upstream
@@ -21,13 +21,13 @@ from tests.support.socket_upstream import OK, Upstream
     ],
 )
 def test_a_list_of_models_has_ids_and_times(data, models):
-    assert listed(data) == [Listed(*model) for model in models]
+    assert parse_model_list(data) == [ProviderModel(*model) for model in models]
 
 
 @pytest.mark.parametrize("data", [{}, {"data": None}, "x", 5, None])
 def test_anything_else_is_no_list(data):
     with pytest.raises(ValueError, match="no list"):
-        listed(data)
+        parse_model_list(data)
 
 
 def test_each_provider_is_asked_once_by_its_own_credentials_and_a_failure_leaves_it_out():
@@ -41,10 +41,10 @@ def test_each_provider_is_asked_once_by_its_own_credentials_and_a_failure_leaves
         "groq": Provider(VENDORS["groq"], bad.url, "sk-three"),
         "echo": Provider(VENDORS["echo"], "echo://"),
     }
-    listings = Listings(Transport({"http://": WatchingAdapter(pool)}).session, providers)
+    provider_models = ProviderModels(Transport({"http://": WatchingAdapter(pool)}).session, providers)
     with closing(good), closing(bad), closing(pool):
         for _ in range(2):
-            assert listings.models() == {"openai": [Listed("m", 0)], "anthropic": [Listed("m", 0)]}
+            assert provider_models.models() == {"openai": [ProviderModel("m", 0)], "anthropic": [ProviderModel("m", 0)]}
     asked = b"".join(sorted(good.requests))
     assert (len(good.requests), len(bad.requests)) == (2, 1)
     assert b"GET /v1/x/models" in asked

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from gateway.errors import (
-    ClientGone,
+    ClientDisconnected,
     Untranslatable,
     UpstreamCredentials,
     UpstreamFailed,
@@ -32,7 +32,7 @@ class TestPlain:
         assert room.router.completion(asked) == COMPLETION
         assert asked.trail() == {"attempts": "openai:200", "provider": "openai", "model": "gpt-x"}
         room.router.settle(asked)
-        assert room.spent == [("openai", 5)]
+        assert room.record_tokens == [("openai", 5)]
 
     def test_the_request_has_the_targets_url_key_and_model(self):
         room = Room(plain(COMPLETION))
@@ -130,8 +130,10 @@ class TestPlain:
         assert [answer.closed for answer in room.transport.given] == [True, True]
 
     def test_a_client_that_left_is_no_reason_to_ask_another(self):
-        with pytest.raises(ClientGone):
-            Room(Answer(200, [ClientGone("left")], {"content-type": "application/json"})).router.completion(call(*BOTH))
+        with pytest.raises(ClientDisconnected):
+            Room(Answer(200, [ClientDisconnected("left")], {"content-type": "application/json"})).router.completion(
+                call(*BOTH)
+            )
 
     def test_a_targets_own_timeout_bounds_its_call(self):
         room = Room(plain(COMPLETION))
@@ -234,7 +236,7 @@ class TestEmbeddings:
         assert room.router.embeddings(asked) == data
         assert room.transport.asked[0]["url"].endswith("/embeddings")
         room.router.settle(asked)
-        assert room.spent == [("openai", 3)]
+        assert room.record_tokens == [("openai", 3)]
 
     def test_a_provider_without_them_is_passed_over(self):
         room, asked = Room(plain({"data": []})), call(target("anthropic"), target("openai"))

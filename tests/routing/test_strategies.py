@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.catalog.model_info import UNKNOWN, Facts
+from gateway.catalog.model_info import UNKNOWN, ModelInfo
 from gateway.catalog.routing_policy import (
     LEAST_BUSY,
     LOWEST_COST,
@@ -15,34 +15,34 @@ from gateway.catalog.routing_policy import (
     WEIGHTED,
 )
 from gateway.catalog.vendors import VENDORS, Provider, Target
-from gateway.health.target_health import Standings
-from gateway.routing.strategies import Asked, Order
+from gateway.health.target_health import HealthRegistry
+from gateway.routing.strategies import OrderRequest, TargetOrder
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
 
 
 def target(model, cost=None, **options):
-    facts = UNKNOWN if cost is None else Facts(input_cost=cost, output_cost=cost)
-    return Target(OPENAI, model, facts=facts, **options)
+    facts = UNKNOWN if cost is None else ModelInfo(input_cost=cost, output_cost=cost)
+    return Target(OPENAI, model, model_info=facts, **options)
 
 
 A, B, C = (target(name) for name in "abc")
 ALL = (A, B, C)
-ASKED = Asked("m")
+ASKED = OrderRequest("m")
 
 
 @pytest.fixture
-def standings():
-    return Standings()
+def health_registry():
+    return HealthRegistry()
 
 
 @pytest.fixture
-def order(standings):
-    return Order(standings)
+def order(health_registry):
+    return TargetOrder(health_registry)
 
 
 def firsts(order, strategy, targets=ALL, times=1000, session=""):
-    return Counter(order.arranged(targets, strategy, Asked("m", session))[0].model for _ in range(times))
+    return Counter(order.order(targets, strategy, OrderRequest("m", session))[0].model for _ in range(times))
 
 
 def test_without_a_word_and_without_weights_the_order_stays(order):
@@ -71,8 +71,8 @@ def test_round_robin_takes_turns_name_by_name(order):
     other = (A, target("y"))
     taken = [
         (
-            order.arranged(ALL, ROUND_ROBIN, Asked("one"))[0].model,
-            order.arranged(other, ROUND_ROBIN, Asked("other"))[0].model,
+            order.order(ALL, ROUND_ROBIN, OrderRequest("one"))[0].model,
+            order.order(other, ROUND_ROBIN, OrderRequest("other"))[0].model,
         )
         for _ in range(6)
     ]
@@ -81,36 +81,36 @@ def test_round_robin_takes_turns_name_by_name(order):
 
 def test_a_look_at_the_order_takes_no_turn(order):
     for _ in range(5):
-        (look,) = {order.foretold(ALL, ROUND_ROBIN, ASKED) for _ in range(3)}
-        assert order.arranged(ALL, ROUND_ROBIN, ASKED) == look
+        (look,) = {order.preview(ALL, ROUND_ROBIN, ASKED) for _ in range(3)}
+        assert order.order(ALL, ROUND_ROBIN, ASKED) == look
 
 
-def test_the_least_busy_comes_first(order, standings):
+def test_the_least_busy_comes_first(order, health_registry):
     for busy, times in ((A, 3), (C, 1)):
         for _ in range(times):
-            standings.of(busy).enter()
-    assert order.arranged(ALL, LEAST_BUSY, ASKED) == (B, C, A)
+            health_registry.of(busy).acquire()
+    assert order.order(ALL, LEAST_BUSY, ASKED) == (B, C, A)
 
 
-def test_the_fastest_comes_first_and_the_unmeasured_before_it(order, standings):
-    standings.of(A).pace(streams=False).took(0.5)
-    standings.of(B).pace(streams=False).took(0.2)
-    assert order.arranged(ALL, LOWEST_LATENCY, ASKED) == (C, B, A)
+def test_the_fastest_comes_first_and_the_unmeasured_before_it(order, health_registry):
+    health_registry.of(A).latency(streams=False).record(0.5)
+    health_registry.of(B).latency(streams=False).record(0.2)
+    assert order.order(ALL, LOWEST_LATENCY, ASKED) == (C, B, A)
 
 
 def test_the_cheapest_comes_first_and_the_unknown_last(order):
     dear, cheap = target("dear", 2e-6), target("cheap", 1e-6)
-    assert order.arranged((A, dear, cheap), LOWEST_COST, ASKED) == (cheap, dear, A)
+    assert order.order((A, dear, cheap), LOWEST_COST, ASKED) == (cheap, dear, A)
 
 
 def test_a_session_sticks_and_others_keep_their_place_when_a_target_goes(order):
     sessions = [f"user-{n}" for n in range(300)]
-    before = {session: order.arranged(ALL, STICKY, Asked("m", session))[0] for session in sessions}
-    assert {session: order.arranged(ALL, STICKY, Asked("m", session))[0] for session in sessions} == before
+    before = {session: order.order(ALL, STICKY, OrderRequest("m", session))[0] for session in sessions}
+    assert {session: order.order(ALL, STICKY, OrderRequest("m", session))[0] for session in sessions} == before
     assert min(Counter(one.model for one in before.values()).values()) > 50
-    after = {session: order.arranged((A, C), STICKY, Asked("m", session))[0] for session in sessions}
+    after = {session: order.order((A, C), STICKY, OrderRequest("m", session))[0] for session in sessions}
     assert all(after[session] is one for session, one in before.items() if one is not B)
 
 
 def test_without_a_session_nothing_sticks(order):
-    assert order.arranged(ALL, STICKY, ASKED) == ALL
+    assert order.order(ALL, STICKY, ASKED) == ALL

@@ -3,17 +3,17 @@
 import pytest
 
 from gateway.catalog.routing_policy import Policy
-from gateway.errors import ClientGone, UpstreamFailed
+from gateway.errors import ClientDisconnected, UpstreamFailed
 from gateway.routing.stream_resume import (
     INSTRUCTION,
-    Heard,
-    Way,
-    carried_on,
-    joined,
+    ResumeMethod,
+    Transcript,
     may_repeat,
-    possible,
     repeated,
-    way,
+    resumable,
+    resume_method,
+    resume_request,
+    splice,
 )
 from gateway.stream_events import PAUSE
 from tests.support.fakes import RESET, USAGE, Room, call, chunk, sse, target
@@ -92,7 +92,7 @@ class TestRouter:
         room = Room(broken_stream("Hel"), whole_stream("lo"))
         with pytest.raises(UpstreamFailed):
             chunks(room, asked(target("groq"), target("openai"), **more))
-        assert not possible({**CHAT, **more})
+        assert not resumable({**CHAT, **more})
 
     def test_within_a_tool_call_it_ends_with_an_error(self):
         called = [{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}}]
@@ -117,8 +117,8 @@ class TestRouter:
     ],
 )
 def test_how_a_target_goes_on(one, by):
-    assert way(one) == by
-    messages = carried_on(CHAT, "Hel", one)["messages"]
+    assert resume_method(one) == by
+    messages = resume_request(CHAT, "Hel", one)["messages"]
     assert messages[1]["content"] == "Hel"
     assert messages[1].get("prefix") is (True if by == "prefix" else None)
     assert len(messages) == (3 if by == "instruction" else 2)
@@ -127,27 +127,27 @@ def test_how_a_target_goes_on(one, by):
 @pytest.mark.parametrize(
     "before, begin, by, cut",
     [
-        ("The quick brown", " fox", Way.INSTRUCTION, 0),
-        ("The quick brown", "The quick brown fox", Way.INSTRUCTION, 15),
-        ("The quick brown", "quick brown fox", Way.INSTRUCTION, 11),
-        ("ha", "ha ha", Way.INSTRUCTION, 2),
-        ("and so on, ha", "ha ha", Way.INSTRUCTION, 0),
-        ("Hello ", " world", Way.INSTRUCTION, 1),
-        ("The quick brown", "quick brown fox", Way.PREFILL, 0),
-        ("Hello \n", " \nworld", Way.PREFILL, 2),
-        ("Hello", " world", Way.PREFILL, 0),
-        ("Bonjour, je suis", "Bonjour, je suis un assistant.", Way.PREFILL, 16),
-        ("The", "Then", Way.PREFILL, 0),
-        (LONG, LONG + " the end.", Way.INSTRUCTION, len(LONG)),
-        (LONG, LONG + " the end.", Way.PREFILL, len(LONG)),
-        (LONG, LONG[-900:] + " the end.", Way.INSTRUCTION, 900),
-        ("The answ", "answer is 42.", Way.INSTRUCTION, 4),
-        ("It is a", "apple", Way.INSTRUCTION, 0),
-        ("The answer", "answer", Way.INSTRUCTION, 0),
-        ("The answ", " answer", Way.INSTRUCTION, 0),
-        ("Para one.\n", "\nPara two", Way.PREFILL, 1),
-        ("Para one.\n", "\nPara two", Way.PREFIX, 0),
-        ("Para one.\n", "\nPara two", Way.INSTRUCTION, 0),
+        ("The quick brown", " fox", ResumeMethod.INSTRUCTION, 0),
+        ("The quick brown", "The quick brown fox", ResumeMethod.INSTRUCTION, 15),
+        ("The quick brown", "quick brown fox", ResumeMethod.INSTRUCTION, 11),
+        ("ha", "ha ha", ResumeMethod.INSTRUCTION, 2),
+        ("and so on, ha", "ha ha", ResumeMethod.INSTRUCTION, 0),
+        ("Hello ", " world", ResumeMethod.INSTRUCTION, 1),
+        ("The quick brown", "quick brown fox", ResumeMethod.PREFILL, 0),
+        ("Hello \n", " \nworld", ResumeMethod.PREFILL, 2),
+        ("Hello", " world", ResumeMethod.PREFILL, 0),
+        ("Bonjour, je suis", "Bonjour, je suis un assistant.", ResumeMethod.PREFILL, 16),
+        ("The", "Then", ResumeMethod.PREFILL, 0),
+        (LONG, LONG + " the end.", ResumeMethod.INSTRUCTION, len(LONG)),
+        (LONG, LONG + " the end.", ResumeMethod.PREFILL, len(LONG)),
+        (LONG, LONG[-900:] + " the end.", ResumeMethod.INSTRUCTION, 900),
+        ("The answ", "answer is 42.", ResumeMethod.INSTRUCTION, 4),
+        ("It is a", "apple", ResumeMethod.INSTRUCTION, 0),
+        ("The answer", "answer", ResumeMethod.INSTRUCTION, 0),
+        ("The answ", " answer", ResumeMethod.INSTRUCTION, 0),
+        ("Para one.\n", "\nPara two", ResumeMethod.PREFILL, 1),
+        ("Para one.\n", "\nPara two", ResumeMethod.PREFIX, 0),
+        ("Para one.\n", "\nPara two", ResumeMethod.INSTRUCTION, 0),
     ],
 )
 def test_what_is_said_again_is_cut(before, begin, by, cut):
@@ -155,58 +155,58 @@ def test_what_is_said_again_is_cut(before, begin, by, cut):
 
 
 def test_a_repetition_that_comes_in_pieces_is_waited_for():
-    assert may_repeat("The quick brown", "quick", by=Way.INSTRUCTION)
-    assert not may_repeat("The quick brown", "quick brown", by=Way.INSTRUCTION)
-    assert not may_repeat("The quick brown", "fox", by=Way.INSTRUCTION)
-    heard = Heard(CHAT)
-    heard.hear(chunk("The quick brown"))
-    told = joined(map(chunk, ("quick", " bro", "wn", " fox")), heard, by=Way.INSTRUCTION)
+    assert may_repeat("The quick brown", "quick", by=ResumeMethod.INSTRUCTION)
+    assert not may_repeat("The quick brown", "quick brown", by=ResumeMethod.INSTRUCTION)
+    assert not may_repeat("The quick brown", "fox", by=ResumeMethod.INSTRUCTION)
+    heard = Transcript(CHAT)
+    heard.add(chunk("The quick brown"))
+    told = splice(map(chunk, ("quick", " bro", "wn", " fox")), heard, by=ResumeMethod.INSTRUCTION)
     assert text(told) == " fox"
 
 
-@pytest.mark.parametrize("by", Way)
+@pytest.mark.parametrize("by", ResumeMethod)
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_a_whole_answer_said_again_in_pieces_is_cut(by, size):
-    heard = Heard(CHAT)
-    heard.hear(chunk(LONG))
+    heard = Transcript(CHAT)
+    heard.add(chunk(LONG))
     again = LONG + " the end."
     pieces = [again[at : at + size] for at in range(0, len(again), size)]
-    assert text(joined(map(chunk, pieces), heard, by=by)) == " the end."
+    assert text(splice(map(chunk, pieces), heard, by=by)) == " the end."
 
 
 def test_a_broken_word_said_again_in_pieces_is_cut():
-    heard = Heard(CHAT)
-    heard.hear(chunk("The answ"))
-    assert text(joined(map(chunk, ("an", "sw", "er is", " 42.")), heard, by=Way.INSTRUCTION)) == "er is 42."
+    heard = Transcript(CHAT)
+    heard.add(chunk("The answ"))
+    assert text(splice(map(chunk, ("an", "sw", "er is", " 42.")), heard, by=ResumeMethod.INSTRUCTION)) == "er is 42."
 
 
 def test_what_was_said_counts_against_the_tokens_that_the_answer_may_have():
-    asked = carried_on({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
+    asked = resume_request({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
     assert (asked["max_tokens"], asked["max_completion_tokens"]) == (80, 1)
 
 
 def test_usage_without_numbers_does_not_end_it():
-    heard = Heard(CHAT)
-    heard.hear(chunk("Hel"))
-    assert heard.goes_on(FAILED)
+    heard = Transcript(CHAT)
+    heard.add(chunk("Hel"))
+    assert heard.can_resume(FAILED)
     usage = {"prompt_tokens": None, "completion_tokens": 3, "total_tokens": "x"}
-    (told,) = joined([{**USAGE, "usage": usage}], heard, by=Way.INSTRUCTION)
-    assert told["usage"]["completion_tokens"] == 3 + heard.used["completion_tokens"]
-    assert told["usage"]["prompt_tokens"] == heard.used["prompt_tokens"]
+    (told,) = splice([{**USAGE, "usage": usage}], heard, by=ResumeMethod.INSTRUCTION)
+    assert told["usage"]["completion_tokens"] == 3 + heard.failed_usage["completion_tokens"]
+    assert told["usage"]["prompt_tokens"] == heard.failed_usage["prompt_tokens"]
 
 
 def test_what_is_left_of_a_short_continuation_comes_with_its_end():
-    heard = Heard(CHAT)
-    heard.hear(chunk("to be or not to be"))
-    told = list(joined([chunk("to"), chunk(finish="stop")], heard, by=Way.INSTRUCTION))
+    heard = Transcript(CHAT)
+    heard.add(chunk("to be or not to be"))
+    told = list(splice([chunk("to"), chunk(finish="stop")], heard, by=ResumeMethod.INSTRUCTION))
     assert text(told) == "to"
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 
 
 def test_a_client_that_left_is_no_break():
-    heard = Heard(CHAT)
-    assert not heard.goes_on(FAILED)
-    heard.hear(chunk("Hel"))
-    assert not heard.goes_on(ClientGone("gone"))
-    assert heard.goes_on(FAILED)
+    heard = Transcript(CHAT)
+    assert not heard.can_resume(FAILED)
+    heard.add(chunk("Hel"))
+    assert not heard.can_resume(ClientDisconnected("gone"))
+    assert heard.can_resume(FAILED)
     assert heard.broken

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import requests
 
 from gateway.catalog.vendors import VENDORS, Provider, Target
-from gateway.health.target_health import Standings
+from gateway.health.target_health import HealthRegistry
 from gateway.routing.call import Call
-from gateway.routing.router import Patience, Router
+from gateway.routing.router import Router, Timeouts
 from gateway.stream_events import PAUSE, Pause
 
 SECRET = "sk-upstream-secret"
@@ -25,7 +25,7 @@ class Answer:
         self.status, self._blocks, self._waits, self.closed = status, list(blocks), waits, False
         self.headers = {"content-type": "text/event-stream", **(headers or {})}
 
-    def head(self) -> Iterator[Pause]:
+    def wait_for_headers(self) -> Iterator[Pause]:
         yield from [PAUSE] * self._waits
 
     def blocks(self):
@@ -34,7 +34,7 @@ class Answer:
                 raise block
             yield block
 
-    def body(self) -> bytes:
+    def read_body(self) -> bytes:
         return b"".join(block for block in self.blocks() if not isinstance(block, Pause))
 
     def close(self) -> None:
@@ -99,14 +99,14 @@ class Room:
     """A router over a fake transport; `slept` are the waits that it wanted, `spent` the tokens it counted."""
 
     def __init__(self, *answers, attempts=1, admit=lambda _: None):
-        self.transport, self.slept, self.spent = FakeTransport(*answers), [], []
+        self.transport, self.slept, self.record_tokens = FakeTransport(*answers), [], []
         self.router = Router(
             self.transport,
             attempts=attempts,
-            patience=Patience(total=60),
-            standings=Standings(),
+            timeouts=Timeouts(total=60),
+            health_registry=HealthRegistry(),
             admit=admit,
-            spent=lambda target, tokens: self.spent.append((target.provider.name, tokens)),
+            record_tokens=lambda target, tokens: self.record_tokens.append((target.provider.name, tokens)),
             sleep=self.slept.append,
         )
 

@@ -176,9 +176,9 @@ def leaving(
 ) -> Row:
     """A client that leaves: of the calls that were made, the one under way is hung up."""
     over = [f"{dialect} {SENT}" for dialect in place.dialects for _ in range(trail.count(f"{dialect}:5"))]
-    under_way = [f"{place.dialects[-1]} {HUNG_UP}"] if when in (ASKED, HEARD) else []
+    in_flight = [f"{place.dialects[-1]} {HUNG_UP}"] if when in (ASKED, HEARD) else []
     log = "abandoned 499" if when == HEARD else "abandoned 499 ClientGone"
-    seen = Seen("leaves", "", ", ".join([*over, *under_way]) or "no call", log, trail)
+    seen = Seen("leaves", "", ", ".join([*over, *in_flight]) or "no call", log, trail)
     return Row(fault, phase, place, form, scripts, seen, leaves=when, **more)
 
 

@@ -115,7 +115,7 @@ DIALECTS = {
 def opening(dialect: str, phase: str) -> tuple[Any, ...]:
     """The beginning of a stream: up to its content, or with some."""
     spoken = DIALECTS[dialect]
-    return (*spoken.begin, spoken.said("Hel")) if phase == AFTER else spoken.begin
+    return (*spoken.start, spoken.said("Hel")) if phase == AFTER else spoken.start
 
 
 def good(dialect: str, form: str, said: str = "Hello") -> list[Any]:
@@ -123,7 +123,7 @@ def good(dialect: str, form: str, said: str = "Hello") -> list[Any]:
     spoken = DIALECTS[dialect]
     if form == PLAIN:
         return plain(spoken.whole(said))
-    return done(*spoken.begin, spoken.said(said), *spoken.finish, *spoken.done)
+    return done(*spoken.start, spoken.said(said), *spoken.finish, *spoken.done)
 
 
 def done(*steps: Any) -> list[Any]:

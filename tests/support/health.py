@@ -4,7 +4,7 @@ from gateway.catalog.vendors import VENDORS, Provider
 from gateway.errors import UpstreamFailed
 from gateway.health.circuit_breaker import LEAST_FAILURES
 from gateway.health.probes import Probes
-from gateway.health.target_health import Attempt
+from gateway.health.target_health import TargetLease
 
 FAILED = UpstreamFailed("failed", upstream_status=500)
 HERE = Provider(VENDORS["openai"], "https://here.example/v1", "key")
@@ -19,18 +19,18 @@ class Clock:
         return self.now
 
 
-def ask(standing, error=None):
+def ask(health, error=None):
     """A call that ends at once, so."""
-    attempt = standing.enter()
-    assert isinstance(attempt, Attempt), attempt
+    attempt = health.acquire()
+    assert isinstance(attempt, TargetLease), attempt
     attempt.__exit__(type(error), error, None)
 
 
-def broken(standing, times=LEAST_FAILURES):
+def broken(health, times=LEAST_FAILURES):
     for _ in range(times):
-        ask(standing, FAILED)
-    assert standing.state == "open"
+        ask(health, FAILED)
+    assert health.state == "open"
 
 
-def probes(folder, standings, well=(HERE,)):
-    return Probes(folder, 60, [HERE, GONE], standings, lambda provider: provider in well)
+def probes(folder, health_registry, is_reachable=(HERE,)):
+    return Probes(folder, 60, [HERE, GONE], health_registry, lambda provider: provider in is_reachable)

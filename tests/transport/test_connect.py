@@ -13,9 +13,9 @@ import pytest
 import requests
 import trustme
 
-from gateway.errors import ClientGone
+from gateway.errors import ClientDisconnected
 from gateway.stream_events import PAUSE
-from gateway.transport.client_watch import TOTAL, Watch
+from gateway.transport.client_watch import TOTAL, ClientWatch
 from gateway.transport.http_transport import WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
 
@@ -128,11 +128,11 @@ def pool(timeout: float = LONG, bundle: str | None = None, proxy: str = "") -> P
     return Pool(timeout, tls_context(bundle), {"http": proxy, "https": proxy} if proxy else {}, "")
 
 
-def asked(pool: Pool, url: str, watch: Watch | None = None) -> bytes:
-    exchange = WatchingAdapter(pool).open("POST", url, {}, b"{}", watch or Watch())
+def asked(pool: Pool, url: str, watch: ClientWatch | None = None) -> bytes:
+    exchange = WatchingAdapter(pool).open("POST", url, {}, b"{}", watch or ClientWatch())
     with closing(pool), closing(exchange):
-        assert list(exchange.head()) == []
-        return exchange.body()
+        assert list(exchange.wait_for_headers()) == []
+        return exchange.read_body()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -208,18 +208,18 @@ def test_connecting_has_its_time(stuck):
 def test_a_deadline_that_comes_first_has_its_name(stuck):
     url, proxy = stuck
     with pytest.raises(requests.Timeout) as caught:
-        asked(pool(proxy=proxy), url, Watch(deadline=time.monotonic() + 0.2))
-    assert getattr(caught.value, "word", None) == TOTAL
+        asked(pool(proxy=proxy), url, ClientWatch(deadline=time.monotonic() + 0.2))
+    assert getattr(caught.value, "kind", None) == TOTAL
 
 
 def test_pauses_while_connecting(stuck):
     url, proxy = stuck
-    watch = Watch(wake=time.monotonic() + 0.1)
+    watch = ClientWatch(yield_at=time.monotonic() + 0.1)
     exchange = WatchingAdapter(pool(0.3, proxy=proxy)).open("POST", url, {}, b"{}", watch)
     with closing(exchange):
-        head = exchange.head()
+        head = exchange.wait_for_headers()
         assert next(head) is PAUSE
-        watch.wake = math.inf
+        watch.yield_at = math.inf
         with pytest.raises(requests.ConnectTimeout):
             next(head)
 
@@ -230,8 +230,8 @@ def test_a_client_that_leaves_while_connecting_ends_it(stuck):
         client.connect(ours.getsockname())
         served, _ = ours.accept()
         threading.Timer(0.1, client.close).start()
-        with closing(served), pytest.raises(ClientGone):
-            asked(pool(proxy=proxy), url, Watch(client=served))
+        with closing(served), pytest.raises(ClientDisconnected):
+            asked(pool(proxy=proxy), url, ClientWatch(client=served))
 
 
 def test_of_a_host_with_two_addresses_the_one_that_answers_is_taken():

@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 import requests
 
-from gateway.errors import ClientGone
+from gateway.errors import ClientDisconnected
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import Watch
+from gateway.transport.client_watch import ClientWatch
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
 from tests.support.socket_upstream import OK, Upstream
@@ -39,7 +39,7 @@ def transport():
 
 def read(exchange) -> bytes:
     with closing(exchange):
-        assert list(exchange.head()) == []
+        assert list(exchange.wait_for_headers()) == []
         return b"".join(block for block in exchange.blocks() if not isinstance(block, Pause))
 
 
@@ -65,11 +65,11 @@ def test_a_body_arrives_whole_however_it_is_framed_and_cut(upstream, transport, 
             connection.shutdown(socket.SHUT_RDWR)
 
     server = upstream(script)
-    assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hellohello"
-    exchange = transport.open(server.url, {}, b"{}", Watch())
+    assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hellohello"
+    exchange = transport.open(server.url, {}, b"{}", ClientWatch())
     with closing(exchange):
-        list(exchange.head())
-        assert exchange.body() == b"hellohello"
+        list(exchange.wait_for_headers())
+        assert exchange.read_body() == b"hellohello"
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_a_body_arrives_whole_however_it_is_framed_and_cut(upstream, transport, 
 def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end(upstream, transport, wire):
     server = upstream(lambda connection, _: connection.sendall(wire))
     for _ in range(3):
-        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
     assert server.connections == 1
 
 
 def test_a_connection_is_not_used_again_when_its_answer_was_left_unread(upstream, transport):
     server = upstream(lambda connection, _: connection.sendall(OK + b"content-length: 9\r\n\r\nhello"))
     for _ in range(2):
-        exchange = transport.open(server.url, {}, b"{}", Watch())
-        list(exchange.head())
+        exchange = transport.open(server.url, {}, b"{}", ClientWatch())
+        list(exchange.wait_for_headers())
         exchange.close()
     assert server.connections == 2
 
@@ -98,7 +98,7 @@ def test_a_kept_connection_that_the_upstream_closed_costs_no_attempt(upstream, t
 
     server = upstream(script)
     for _ in range(3):
-        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
 
 
 def test_a_kept_connection_that_closes_upon_the_next_request_is_replaced_once(upstream, transport):
@@ -110,14 +110,14 @@ def test_a_kept_connection_that_closes_upon_the_next_request_is_replaced_once(up
 
     server = upstream(script)
     for _ in range(2):
-        assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
     assert (server.connections, len(server.requests)) == (2, 3)
 
 
 def test_a_new_connection_that_closes_without_an_answer_is_an_error(upstream, transport):
     server = upstream(lambda connection, _: connection.shutdown(socket.SHUT_RDWR))
     with pytest.raises(requests.ConnectionError):
-        read(transport.open(server.url, {}, b"{}", Watch()))
+        read(transport.open(server.url, {}, b"{}", ClientWatch()))
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_a_body_that_breaks_off_is_an_error_after_what_came(upstream, transport,
         connection.sendall(wire)
         connection.shutdown(socket.SHUT_RDWR)
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", Watch())
+    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch())
     with closing(exchange):
-        list(exchange.head())
+        list(exchange.wait_for_headers())
         came = []
         with pytest.raises(requests.RequestException):
             came.extend(exchange.blocks())
@@ -149,18 +149,18 @@ def test_silence_is_a_pause_before_the_head_and_between_blocks(upstream, transpo
         time.sleep(0.3)
         connection.sendall(b"0\r\n\r\n")
 
-    watch = Watch(wake=time.monotonic() + 0.1)
+    watch = ClientWatch(yield_at=time.monotonic() + 0.1)
     exchange = transport.open(upstream(script).url, {}, b"{}", watch)
     with closing(exchange):
-        head = exchange.head()
+        head = exchange.wait_for_headers()
         assert next(head) is PAUSE
-        watch.wake = math.inf
+        watch.yield_at = math.inf
         assert list(head) == []
         blocks = exchange.blocks()
         assert next(blocks) == b"hello"
-        watch.wake = time.monotonic() + 0.05
+        watch.yield_at = time.monotonic() + 0.05
         assert next(blocks) is PAUSE
-        watch.wake = math.inf
+        watch.yield_at = math.inf
         assert list(blocks) in ([], [b""])
 
 
@@ -171,11 +171,11 @@ def test_the_deadline_is_for_all_of_a_call_even_if_it_trickles(upstream, transpo
             connection.sendall(b"x")
             time.sleep(0.02)
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(deadline=time.monotonic() + 0.3))
+    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(deadline=time.monotonic() + 0.3))
     with closing(exchange):
-        list(exchange.head())
+        list(exchange.wait_for_headers())
         with pytest.raises(requests.ReadTimeout):
-            exchange.body()
+            exchange.read_body()
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
@@ -197,10 +197,10 @@ def test_a_client_that_leaves_ends_the_wait_for_a_silent_upstream(upstream, tran
             clients.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         clients.close()
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(client=served))
+    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(client=served))
     threading.Thread(target=go).start()
-    with closing(ours), closing(served), closing(clients), closing(exchange), pytest.raises(ClientGone):
-        list(exchange.head())
+    with closing(ours), closing(served), closing(clients), closing(exchange), pytest.raises(ClientDisconnected):
+        list(exchange.wait_for_headers())
     assert gone.wait(5)
 
 
@@ -215,12 +215,12 @@ def test_a_pipelined_request_is_no_hang_up_and_a_hang_up_behind_it_is_seen(upstr
         connection.sendall(OK + b"content-length: 9\r\n\r\nhello")
         connection.recv(1)
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", Watch(client=served))
+    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(client=served))
     with closing(ours), closing(served), closing(exchange):
-        list(exchange.head())
+        list(exchange.wait_for_headers())
         clients.close()
-        with pytest.raises(ClientGone):
-            exchange.body()
+        with pytest.raises(ClientDisconnected):
+            exchange.read_body()
 
 
 def test_an_answer_before_the_body_was_read_is_heard(transport):
@@ -235,15 +235,15 @@ def test_an_answer_before_the_body_was_read_is_heard(transport):
 
     threading.Thread(target=serve, daemon=True).start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    exchange = transport.open(url, {}, b"x" * (1 << 16), Watch(deadline=time.monotonic() + 5))
+    exchange = transport.open(url, {}, b"x" * (1 << 16), ClientWatch(deadline=time.monotonic() + 5))
     with closing(listener), closing(exchange):
-        list(exchange.head())
-        assert (exchange.status, exchange.body()) == (413, b"big")
+        list(exchange.wait_for_headers())
+        assert (exchange.status, exchange.read_body()) == (413, b"big")
 
 
 def test_a_header_cannot_break_out_of_its_line(transport):
     with pytest.raises(requests.exceptions.InvalidHeader):
-        transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", Watch())
+        transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", ClientWatch())
 
 
 def test_requests_own_interface_gives_a_whole_answer(upstream, transport):
@@ -259,7 +259,7 @@ def test_a_compressed_answer_is_unpacked(upstream, transport):
     body = gzip.compress(b"hello" * 100)
     wire = OK + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + chunked(body[:7], body[7:])
     server = upstream(lambda connection, _: connection.sendall(wire))
-    assert read(transport.open(server.url, {}, b"{}", Watch())) == b"hello" * 100
+    assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello" * 100
 
 
 def test_a_large_request_to_a_slow_reader_is_sent_whole(transport):
@@ -275,7 +275,7 @@ def test_a_large_request_to_a_slow_reader_is_sent_whole(transport):
 
     threading.Thread(target=serve, daemon=True).start()
     exchange = transport.open(
-        f"http://127.0.0.1:{listener.getsockname()[1]}/", {"X": "y" * 60}, b"x" * (8 << 20), Watch()
+        f"http://127.0.0.1:{listener.getsockname()[1]}/", {"X": "y" * 60}, b"x" * (8 << 20), ClientWatch()
     )
     with closing(listener):
         assert read(exchange) == b"ok"
@@ -284,17 +284,17 @@ def test_a_large_request_to_a_slow_reader_is_sent_whole(transport):
 
 def test_an_upstream_that_does_not_read_leaves_time_for_pauses_and_for_a_client_that_leaves(transport):
     listener = socket.create_server(("127.0.0.1", 0))
-    watch = Watch(wake=time.monotonic() + 0.2)
+    watch = ClientWatch(yield_at=time.monotonic() + 0.2)
     exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
     ours, clients = socket.create_server(("127.0.0.1", 0)), socket.socket()
     clients.connect(ours.getsockname())
     watch.client, _ = ours.accept()
     with closing(listener), closing(ours), closing(watch.client), closing(exchange):
-        head = exchange.head()
+        head = exchange.wait_for_headers()
         assert next(head) is PAUSE
-        watch.wake = math.inf
+        watch.yield_at = math.inf
         clients.close()
-        with pytest.raises(ClientGone):
+        with pytest.raises(ClientDisconnected):
             next(head)
 
 
@@ -305,8 +305,8 @@ def test_a_connection_is_dropped_by_close_even_if_a_line_end_is_late(upstream, t
         connection.sendall(OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello")
         gone.set() if connection.recv(1) == b"" else None
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", Watch())
-    list(exchange.head())
+    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch())
+    list(exchange.wait_for_headers())
     exchange.close()
     assert gone.wait(5)
 
@@ -320,21 +320,21 @@ def test_an_answer_to_a_body_that_the_upstream_will_not_read_is_heard_without_a_
         done.wait(30)
 
     server = upstream(script)
-    exchange = transport.open(server.url, {}, b"x" * (32 << 20), Watch(deadline=time.monotonic() + 10))
+    exchange = transport.open(server.url, {}, b"x" * (32 << 20), ClientWatch(deadline=time.monotonic() + 10))
     with closing(exchange):
-        assert list(exchange.head()) == []
-        assert (exchange.status, exchange.body()) == (413, b"big")
+        assert list(exchange.wait_for_headers()) == []
+        assert (exchange.status, exchange.read_body()) == (413, b"big")
     done.set()
-    with closing(transport.open(server.url, {}, b"{}", Watch(deadline=time.monotonic() + 10))) as again:
-        list(again.head())
+    with closing(transport.open(server.url, {}, b"{}", ClientWatch(deadline=time.monotonic() + 10))) as again:
+        list(again.wait_for_headers())
     assert server.connections == 2, "a request that was not sent whole leaves no connection for the next"
 
 
 def test_an_upstream_that_says_nothing_while_it_does_not_read_costs_no_time(transport):
     listener = socket.create_server(("127.0.0.1", 0))
-    watch = Watch(deadline=time.monotonic() + 1)
+    watch = ClientWatch(deadline=time.monotonic() + 1)
     exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
     spent = time.thread_time()
     with closing(listener), closing(exchange), pytest.raises(requests.ReadTimeout):
-        list(exchange.head())
+        list(exchange.wait_for_headers())
     assert time.thread_time() - spent < 0.5

@@ -114,7 +114,7 @@ def test_what_openai_answered_is_accepted():
         for one in recorded
         if one["provider"] == "openai" and one["response"]["status"] == 200 and isinstance(one["request"]["json"], dict)
     ]
-    refused = [fault.param for one in taken if (fault := refusal({"model": "m", **one}))]
+    refused = [first_error.param for one in taken if (first_error := refusal({"model": "m", **one}))]
     assert len(taken) > 100
     assert set(refused) <= {"messages[0].content[1].image_url"}
 
@@ -155,15 +155,17 @@ def refusal(data):
     """The error for a request, or None; an error that is no InvalidRequest ends the test."""
     try:
         chat(data)
-    except InvalidRequest as fault:
-        return fault
+    except InvalidRequest as first_error:
+        return first_error
     return None
 
 
 def told_well(data):
     """Is whatever is wrong told as a fault of the client's, by a path and in words?"""
-    fault = refusal(data)
-    return fault is None or (fault.status == 400 and fault.message.startswith(fault.param or "The request"))
+    first_error = refusal(data)
+    return first_error is None or (
+        first_error.status == 400 and first_error.message.startswith(first_error.param or "The request")
+    )
 
 
 @st.composite

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gateway.dialects.anthropic import parameters as settings
-from gateway.dialects.anthropic.dropped_fields import NATIVE, unsaid
+from gateway.dialects.anthropic.dropped_fields import NATIVE, untranslated
 from gateway.dialects.anthropic.errors import error
 from gateway.dialects.anthropic.messages import dialogue
-from gateway.dialects.anthropic.models import facts
+from gateway.dialects.anthropic.models import model_traits
 from gateway.dialects.anthropic.response import completion
 from gateway.dialects.anthropic.stream import chunks
 from gateway.dialects.anthropic.tools import FORCING, toolbox
-from gateway.dialects.contract import Adapter, Ask, VendorRequest
-from gateway.dialects.sse import sse
+from gateway.dialects.contract import Adapter, TargetRequest, VendorRequest
+from gateway.dialects.sse import sse_events
 from gateway.errors import InvalidRequest
 from gateway.openai_types import Json
 
@@ -36,9 +36,9 @@ def credentials(key: str) -> Mapping[str, str]:
     return {"x-api-key": key}
 
 
-def request(ask: Ask) -> VendorRequest:
+def vendor_request(request: TargetRequest) -> VendorRequest:
     """The vendor request. Raises Untranslatable for what Claude can't be told."""
-    chat, model = ask.chat, facts(ask.model)
+    chat, model = request.chat, model_traits(request.model)
     talk, tools, limit = dialogue(chat), toolbox(chat, model), settings.max_tokens(chat, model)
     forced = tools.body.get("tool_choice", {}).get("type") in FORCING
     thinking = settings.thinking(chat, model, settings.Circumstances(forced, talk.bare, limit.body["max_tokens"]))
@@ -49,7 +49,7 @@ def request(ask: Ask) -> VendorRequest:
     system = [*talk.system, *([{"type": "text", "text": told}] if told else [])]
     output = {**thinking.body.get("output_config", {}), **shape.body, **_told_output(chat)}
     body = {
-        "model": ask.model,
+        "model": request.model,
         **{name: chat[name] for name in NATIVE if name not in HANDLED and chat.get(name) is not None},
         **({"system": system} if system else {}),
         "messages": talk.turns,
@@ -57,7 +57,7 @@ def request(ask: Ask) -> VendorRequest:
         **({"output_config": output} if output else {}),
         **({"stream": True} if chat.get("stream") else {}),
     }
-    dropped = [*unsaid(chat), *talk.dropped, *(path for piece in [shape, *pieces] for path in piece.dropped)]
+    dropped = [*untranslated(chat), *talk.dropped, *(path for piece in [shape, *pieces] for path in piece.dropped)]
     return VendorRequest("/v1/messages", body, _headers(chat, body), tuple(dict.fromkeys(dropped)))
 
 
@@ -101,8 +101,8 @@ def _blocks(body: Json) -> Iterator[Json]:
 
 ADAPTER = Adapter(
     credentials=credentials,
-    request=request,
-    events=sse,
+    vendor_request=vendor_request,
+    events=sse_events,
     completion=completion,
     chunks=chunks,
     error=error,

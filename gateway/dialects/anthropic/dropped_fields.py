@@ -142,7 +142,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def unsaid(chat: Chat) -> Iterator[str]:
+def untranslated(chat: Chat) -> Iterator[str]:
     """The paths of the fields that have no place."""
     return _unsaid({name: value for name, value in chat.items() if value != DEFAULTS.get(name)}, CHAT, "")
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialects.error_text import words
-from gateway.errors import UpstreamFault, upstream_fault
+from gateway.dialects.error_text import error_text
+from gateway.errors import UpstreamFault, upstream_error
 from gateway.openai_types import Json
 
 STATUSES: Mapping[str, int] = {
@@ -43,7 +43,7 @@ TOO_LONG = re.compile(r"prompt is too long|exceed context limit|context window",
 
 def error(status: int, body: Any) -> Json:
     """What an error body says: `{"type": "error", "error": {"type", "message"}}`, or whatever a proxy made of it."""
-    message = words(body) or f"The upstream answered with status {status} and gave no reason."
+    message = error_text(body) or f"The upstream answered with status {status} and gave no reason."
     if status == 429:
         return {"message": message, "type": "tokens"} if "tokens per minute" in message else {"message": message}
     if status == 400 and EMPTY in message:
@@ -56,10 +56,10 @@ def error(status: int, body: Any) -> Json:
     return {"message": message, **unknown, **({"param": param} if param else {})}
 
 
-def fault(data: Json) -> UpstreamFault:
+def in_band_error(data: Json) -> UpstreamFault:
     """The error that stands in an answer of status 200, or in its stream."""
     told = data.get("error")
     kind = told.get("type") if isinstance(told, dict) else None
     status = STATUSES.get(str(kind), 502)
     said = error(status, data)
-    return upstream_fault(said.pop("status", status), **said)
+    return upstream_error(said.pop("status", status), **said)

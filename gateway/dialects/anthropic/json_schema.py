@@ -16,7 +16,7 @@ FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname
 NAMED = ("properties", "$defs", "definitions")
 LISTED: Mapping[str, str] = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
 DEEPEST = 60
-KINDS = ("type", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "properties")
+FALLBACK_KINDS = ("type", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "properties")
 
 
 def expressible(schema: Any) -> bool:
@@ -34,7 +34,7 @@ def _expressible(schema: Any, root: Json, within: tuple[str, ...]) -> bool:
         case {"type": "object"} | {"properties": _} if not _closable(schema):
             return False
         case _:
-            known = any(kind in schema for kind in KINDS)
+            known = any(kind in schema for kind in FALLBACK_KINDS)
             return known and all(_expressible(inner, root, (*within, "")) for inner in _inner(schema))
 
 

@@ -16,7 +16,7 @@ UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 THOUGHTS = ("thinking", "redacted_thinking")
 DEEPEST = 200
 """Levels of a call's arguments: with the levels around them there is an end to what JSON can hold."""
-Place = tuple[int, int]
+Position = tuple[int, int]
 """The index of a message, and of a call in it; a result's is (message, 0)."""
 
 
@@ -89,7 +89,7 @@ def _cached(message: Json, pieces: list[Piece], path: str) -> list[Piece]:
     return [*before, Piece({**block, **cached(message)}, dropped)]
 
 
-def _pieces(message: Json, n: int, ids: Mapping[Place, str]) -> list[Piece]:
+def _pieces(message: Json, n: int, ids: Mapping[Position, str]) -> list[Piece]:
     path = f"messages[{n}]"
     content = blocks(message.get("content"), f"{path}.content")
     match message["role"]:
@@ -173,13 +173,13 @@ class _Open(NamedTuple):
         return bool((self.call.get("function") or self.call.get("custom") or {}).get("name") == result.get("name"))
 
 
-def call_ids(messages: list[Json]) -> dict[Place, str]:
+def call_ids(messages: list[Json]) -> dict[Position, str]:
     """
     The ids that calls and results have upstream: unlike OpenAI's they are never alike and have few characters.
 
     Results answer the calls of the turn before; of calls with one id, the first that has no result yet.
     """
-    ids: dict[Place, str] = {}
+    ids: dict[Position, str] = {}
     waiting: list[_Open] = []
     before = ""
     for n, message in enumerate(messages):
@@ -215,7 +215,7 @@ def _none(waiting: list[_Open]) -> None:
         raise InvalidRequest("A call must be followed by its result.", param=one.path)
 
 
-def _fresh(ident: str, ids: Mapping[Place, str]) -> str:
+def _fresh(ident: str, ids: Mapping[Position, str]) -> str:
     """An id that no other call has, the client's own where it can be."""
     clean = UNSAFE.sub("_", ident) or "call"
     taken = set(ids.values())

@@ -80,7 +80,7 @@ NAME = re.compile(
 UNNUMBERED = ("fable", "mythos")
 
 
-def facts(name: str) -> Model:
+def model_traits(name: str) -> Model:
     """What a model of this name takes."""
     found = NAME.search(name.lower())
     if found is None or not (found["major"] or found["family"] in UNNUMBERED):

@@ -5,9 +5,9 @@ from itertools import accumulate
 from typing import Any
 
 from gateway import json_codec
-from gateway.dialects.anthropic.errors import fault
+from gateway.dialects.anthropic.errors import in_band_error
 from gateway.dialects.anthropic.tools import custom_names
-from gateway.dialects.contract import Ask
+from gateway.dialects.contract import TargetRequest
 from gateway.errors import UpstreamFailed
 from gateway.openai_types import Completion, Json
 
@@ -24,40 +24,40 @@ FINISH_REASONS: Mapping[str, str] = {
 TIERS: Mapping[str, str] = {"standard": "default", "priority": "priority"}
 
 
-def completion(ask: Ask, data: Json) -> Completion:
+def completion(request: TargetRequest, data: Json) -> Completion:
     """The completion. Raises UpstreamFault for an error under a 200, and for what is no message."""
     if not isinstance(data, dict) or not isinstance(data.get("content"), list):
         if isinstance(data, dict) and data.get("error"):
-            raise fault(data)
+            raise in_band_error(data)
         raise UpstreamFailed("The upstream's answer is no message.", upstream_status="nonsense")
-    told = message(ask, [block for block in data["content"] if isinstance(block, dict)])
+    told = message(request, [block for block in data["content"] if isinstance(block, dict)])
     called = "tool_calls" in told or "function_call" in told
-    finish = finish_reason(ask, data.get("stop_reason"), called=called)
+    finish = finish_reason(request, data.get("stop_reason"), called=called)
     answer = {
-        **identity(ask, data, "chat.completion"),
+        **identity(request, data, "chat.completion"),
         "choices": [{"index": 0, "message": told, "logprobs": None, "finish_reason": finish}],
     }
     used = data.get("usage")
     return {**answer, "usage": usage(used)} if isinstance(used, dict) and used else answer
 
 
-def identity(ask: Ask, data: Json, kind: str) -> Json:
+def identity(request: TargetRequest, data: Json, kind: str) -> Json:
     """What says which answer it is; the same in every chunk of a stream."""
     used = data.get("usage")
     tier = TIERS.get(used.get("service_tier") or "") if isinstance(used, dict) else None
     return {
-        "id": data.get("id") or ask.id,
+        "id": data.get("id") or request.id,
         "object": kind,
-        "created": ask.created,
-        "model": data.get("model") or ask.model,
+        "created": request.created,
+        "model": data.get("model") or request.model,
         **({"service_tier": tier} if tier else {}),
     }
 
 
-def message(ask: Ask, blocks: list[Json]) -> Json:
+def message(request: TargetRequest, blocks: list[Json]) -> Json:
     """The message; what Anthropic's own tools were asked and answered is not the client's to see."""
     texts = [block.get("text") or "" for block in blocks if block.get("type") == "text"]
-    calls = [call(ask, block, block.get("input")) for block in blocks if block.get("type") == "tool_use"]
+    calls = [call(request, block, block.get("input")) for block in blocks if block.get("type") == "tool_use"]
     thoughts = [thought(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
     reasoning = "".join(one.get("thinking", "") for one in thoughts)
     cited = [
@@ -73,7 +73,7 @@ def message(ask: Ask, blocks: list[Json]) -> Json:
         **({"reasoning_content": reasoning} if reasoning else {}),
         **({"thinking_blocks": thoughts} if thoughts else {}),
         **({"annotations": cited} if cited else {}),
-        **_called(ask, calls),
+        **_called(request, calls),
     }
 
 
@@ -82,21 +82,21 @@ def _starts(texts: list[str]) -> list[int]:
     return [0, *accumulate(map(len, texts))][: len(texts)]
 
 
-def _called(ask: Ask, calls: list[Json]) -> Json:
+def _called(request: TargetRequest, calls: list[Json]) -> Json:
     if not calls:
         return {}
-    return {"function_call": calls[0]["function"]} if legacy(ask) else {"tool_calls": calls}
+    return {"function_call": calls[0]["function"]} if legacy(request) else {"tool_calls": calls}
 
 
-def legacy(ask: Ask) -> bool:
+def legacy(request: TargetRequest) -> bool:
     """Whether the client asked in the form that tools had before tools."""
-    return bool(ask.chat.get("functions")) and not ask.chat.get("tools")
+    return bool(request.chat.get("functions")) and not request.chat.get("tools")
 
 
-def call(ask: Ask, block: Json, given: Any) -> Json:
+def call(request: TargetRequest, block: Json, given: Any) -> Json:
     """A tool call with its whole input."""
     name, ident = block.get("name"), block.get("id")
-    if name in custom_names(ask.chat):
+    if name in custom_names(request.chat):
         text = given.get("input") if isinstance(given, dict) else None
         return {
             "id": ident,
@@ -129,10 +129,10 @@ def annotations(citations: Any, start: int, end: int) -> list[Json]:
     ]
 
 
-def finish_reason(ask: Ask, stop: Any, *, called: bool) -> str:
+def finish_reason(request: TargetRequest, stop: Any, *, called: bool) -> str:
     reason = FINISH_REASONS.get(str(stop), "stop")
     reason = "tool_calls" if called and reason == "stop" else reason
-    return "function_call" if reason == "tool_calls" and legacy(ask) else reason
+    return "function_call" if reason == "tool_calls" and legacy(request) else reason
 
 
 def usage(used: Json) -> Json:

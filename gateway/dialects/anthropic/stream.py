@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import json_codec
-from gateway.dialects.anthropic.errors import fault
+from gateway.dialects.anthropic.errors import in_band_error
 from gateway.dialects.anthropic.response import annotations, call, finish_reason, identity, legacy, thought, usage
 from gateway.dialects.anthropic.tools import custom_names
-from gateway.dialects.contract import Ask
+from gateway.dialects.contract import TargetRequest
 from gateway.errors import UpstreamFailed
 from gateway.openai_types import Chunk, Json
 from gateway.stream_events import PAUSE, Event, Pause
@@ -35,16 +35,16 @@ class Open:
 class Blocks:
     """Anthropic numbers every block; OpenAI only the calls. `length`: of the text so far; `customs`: tools' names."""
 
-    ask: Ask
+    request: TargetRequest
     customs: frozenset[str]
     open: dict[int, Open] = field(default_factory=dict)
     calls: int = 0
     length: int = 0
 
 
-def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
+def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
     """The chunks; without a finish_reason where the events end before Anthropic said how the message ended."""
-    blocks, used, begun = Blocks(ask, custom_names(ask.chat)), dict[str, Any](), False
+    blocks, used, begun = Blocks(request, custom_names(request.chat)), dict[str, Any](), False
     head: Json = {}
     for event in events:
         if isinstance(event, Pause):
@@ -55,7 +55,7 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
             continue
         if data["type"] in ("message_start", "message_delta"):
             used = {**used, **_used(data)}
-        head = head or identity(ask, _dict(data.get("message")), "chat.completion.chunk")
+        head = head or identity(request, _dict(data.get("message")), "chat.completion.chunk")
         for delta, finish in _deltas(blocks, data):
             yield _chunk(head, delta if begun else {"role": "assistant", **delta}, finish)
             begun = True
@@ -79,7 +79,7 @@ def _parsed(event: Event) -> Json | None:
         raise UpstreamFailed("The upstream's stream has an event that is no object.", upstream_status="nonsense")
     kind = data.get("type")
     if "error" in (kind, event.name) or (kind is None and data.get("error")):
-        raise fault(data)
+        raise in_band_error(data)
     return data if isinstance(kind, str) else None
 
 
@@ -115,7 +115,7 @@ def _deltas(blocks: Blocks, data: Json) -> Iterator[tuple[Json, str | None]]:
             for index in list(blocks.open):
                 for delta in _ended(blocks, blocks.open.pop(index)):
                     yield delta, None
-            yield {}, finish_reason(blocks.ask, stop, called=blocks.calls > 0)
+            yield {}, finish_reason(blocks.request, stop, called=blocks.calls > 0)
 
 
 def _started(blocks: Blocks, index: int, block: Json) -> Iterator[Json]:
@@ -164,9 +164,9 @@ def _ended(blocks: Blocks, begun: Open) -> Iterator[Json]:
         whole = {**begun.block, "thinking": begun.said, "signature": begun.signature}
         yield {"thinking_blocks": [thought(whole)]}
     elif _custom(blocks, begun):
-        yield from _call(blocks, begun, call(blocks.ask, begun.block, _input(begun)))
+        yield from _call(blocks, begun, call(blocks.request, begun.block, _input(begun)))
     elif not begun.pieces:  # a call without arguments, or all of them at its beginning
-        rest = call(blocks.ask, begun.block, begun.block.get("input"))
+        rest = call(blocks.request, begun.block, begun.block.get("input"))
         yield from _call(blocks, begun, {"function": {"arguments": rest["function"]["arguments"]}})
 
 
@@ -183,7 +183,7 @@ def _input(begun: Open) -> Any:
 
 
 def _call(blocks: Blocks, begun: Open, told: Json) -> Iterator[Json]:
-    if not legacy(blocks.ask):
+    if not legacy(blocks.request):
         yield {"tool_calls": [{"index": begun.place, **told}]}
     elif begun.place == 0:  # the form has room for one
         yield {"function_call": told["function"]}

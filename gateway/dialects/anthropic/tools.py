@@ -92,8 +92,8 @@ def _search(chat: Chat, choice: Json, names: Iterable[Any]) -> Piece:
     place = options.get("user_location")
     where = (place or {}).get("approximate") or {}
     known = {name: where[name] for name in ("city", "country", "region", "timezone") if where.get(name)}
-    located = {"user_location": {"type": "approximate", **known}} if place else {}
-    return Piece({**WEB_SEARCH, **located}, size)
+    origin_of = {"user_location": {"type": "approximate", **known}} if place else {}
+    return Piece({**WEB_SEARCH, **origin_of}, size)
 
 
 def _choice(chat: Chat, model: Model) -> tuple[Piece, tuple[str, ...] | None]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.dialects.contract import Ask
-from gateway.dialects.openai.errors import in_band
+from gateway.dialects.contract import TargetRequest
+from gateway.dialects.openai.errors import in_band_error
 from gateway.errors import UpstreamFailed
 from gateway.json_codec import dumps
 from gateway.openai_types import Completion, Json
@@ -22,46 +22,46 @@ FINISH_REASONS = {
 STANDARD = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
 
 
-def completion(ask: Ask, data: Json) -> Completion:
+def completion(request: TargetRequest, data: Json) -> Completion:
     if data.get("error"):
-        raise in_band(data["error"], data)
+        raise in_band_error(data["error"], data)
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
         raise UpstreamFailed("The upstream's answer has no choices.", upstream_status="nonsense")
     answer = {
         **data,
-        "id": data.get("id") or ask.id,
+        "id": data.get("id") or request.id,
         "object": "chat.completion",
-        "created": whole(data.get("created"), ask.created),
-        "model": data.get("model") or ask.model,
-        "choices": [_choice(ask, n, one) for n, one in enumerate(choices)],
+        "created": whole(data.get("created"), request.created),
+        "model": data.get("model") or request.model,
+        "choices": [_choice(request, n, one) for n, one in enumerate(choices)],
     }
     used = usage(data)
     return {**answer, "usage": used} if used else {k: v for k, v in answer.items() if k != "usage"}
 
 
-def _choice(ask: Ask, n: int, choice: Json) -> Json:
+def _choice(request: TargetRequest, n: int, choice: Json) -> Json:
     message = choice.get("message")
     if not isinstance(message, dict):
         raise UpstreamFailed("The upstream's answer has a choice without a message.", upstream_status="nonsense")
-    told = {"role": "assistant", "content": None, **thoughts(message)}
+    told = {"role": "assistant", "content": None, **reasoning_as_text(message)}
     calls = message.get("tool_calls")
     if "tool_calls" in message:
         told = {field: value for field, value in told.items() if field != "tool_calls"}
     if calls:
-        told["tool_calls"] = [_call(ask, n, k, call) for k, call in enumerate(calls)]
-    finish = finish_reason(choice, ask) or ("tool_calls" if calls else "stop")  # a whole body was not cut short
+        told["tool_calls"] = [_call(request, n, k, call) for k, call in enumerate(calls)]
+    finish = finish_reason(choice, request) or ("tool_calls" if calls else "stop")  # a whole body was not cut short
     return {**choice, "index": whole(choice.get("index"), n), "message": told, "finish_reason": finish}
 
 
-def _call(ask: Ask, n: int, k: int, call: Json) -> Json:
-    told = {"type": "function", **call, "id": call.get("id") or f"call_{ask.id}_{n}_{k}"}
+def _call(request: TargetRequest, n: int, k: int, call: Json) -> Json:
+    told = {"type": "function", **call, "id": call.get("id") or f"call_{request.id}_{n}_{k}"}
     if isinstance(call.get("function"), dict):
         told["function"] = {**call["function"], "arguments": arguments(call["function"].get("arguments"))}
     return told
 
 
-def thoughts(message: Json) -> Json:
+def reasoning_as_text(message: Json) -> Json:
     """A message or delta with its content as text and its reasoning as `reasoning_content`."""
     content, reasoning = message.get("content"), message.get("reasoning")
     if isinstance(content, str | None) and "reasoning" not in message:
@@ -98,11 +98,11 @@ def usage(data: Json) -> Json | None:
     return used if isinstance(used, dict) else None
 
 
-def finish_reason(choice: Json, ask: Ask) -> str | None:
+def finish_reason(choice: Json, request: TargetRequest) -> str | None:
     """OpenAI's word for how a choice ended; None where the vendor says nothing. Raises its error, if it is one."""
     reason = choice.get("finish_reason")
     if reason in STANDARD:
         return str(reason)
     if reason == "error" or choice.get("error"):
-        raise in_band(choice.get("error") or f"{ask.vendor.name} stopped with an error.", choice)
+        raise in_band_error(choice.get("error") or f"{request.vendor.name} stopped with an error.", choice)
     return FINISH_REASONS.get(str(reason).lower(), "stop") if reason else None

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.dialects.contract import Ask
-from gateway.dialects.openai.errors import in_band
-from gateway.dialects.openai.response import arguments, finish_reason, thoughts, usage, whole
+from gateway.dialects.contract import TargetRequest
+from gateway.dialects.openai.errors import in_band_error
+from gateway.dialects.openai.response import arguments, finish_reason, reasoning_as_text, usage, whole
 from gateway.errors import UpstreamFailed
 from gateway.json_codec import loads
 from gateway.openai_types import Chunk, Json
@@ -25,7 +25,7 @@ class Choice:
     count: int = 0
 
 
-def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
+def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
     ident: Json = {}
     used: Json | None = None
     last: Json = {}
@@ -47,16 +47,16 @@ def chunks(ask: Ask, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]
         if not ident and not (chunk.get("id") or chunk.get("choices")):
             early.append(chunk)  # Azure's first chunk speaks of the prompt, and has no id yet
             continue
-        ident = ident or _identity(ask, chunk)
+        ident = ident or _identity(request, chunk)
         for one in [*early, chunk]:
-            told = _told(ask, one, choices)
+            told = _told(request, one, choices)
             if told is not None:
                 yield {**told, **ident}
             elif usage(one):
                 last = one
         early = []
     if used:
-        yield {**last, **(ident or _identity(ask, {})), "choices": [], "usage": used}
+        yield {**last, **(ident or _identity(request, {})), "choices": [], "usage": used}
 
 
 def _is_more_text(chunk: Chunk, choices: dict[int, Choice]) -> bool:
@@ -84,41 +84,41 @@ def _parsed(event: Event) -> Chunk:
     if not isinstance(chunk, dict):
         raise UpstreamFailed("The upstream's stream has an event that is no chunk.", upstream_status="nonsense")
     if event.name == "error" or chunk.get("error"):
-        raise in_band(chunk.get("error"), chunk)
+        raise in_band_error(chunk.get("error"), chunk)
     return chunk
 
 
-def _identity(ask: Ask, chunk: Chunk) -> Json:
+def _identity(request: TargetRequest, chunk: Chunk) -> Json:
     """What stays the same through a stream."""
     return {
-        "id": chunk.get("id") or ask.id,
+        "id": chunk.get("id") or request.id,
         "object": "chat.completion.chunk",
-        "created": whole(chunk.get("created"), ask.created),
-        "model": chunk.get("model") or ask.model,
+        "created": whole(chunk.get("created"), request.created),
+        "model": chunk.get("model") or request.model,
     }
 
 
-def _told(ask: Ask, chunk: Chunk, choices: dict[int, Choice]) -> Chunk | None:
+def _told(request: TargetRequest, chunk: Chunk, choices: dict[int, Choice]) -> Chunk | None:
     """A chunk with something to tell besides usage, without that; else None."""
-    told = [_choice(ask, n, one, choices) for n, one in enumerate(chunk.get("choices") or ())]
+    told = [_choice(request, n, one, choices) for n, one in enumerate(chunk.get("choices") or ())]
     kept = [one for one in told if one is not None]
     if not kept and (told or usage(chunk) or chunk.keys() <= PLAIN):
         return None
     return {**{name: value for name, value in chunk.items() if name != "usage"}, "choices": kept}
 
 
-def _choice(ask: Ask, n: int, choice: Json, choices: dict[int, Choice]) -> Json | None:
+def _choice(request: TargetRequest, n: int, choice: Json, choices: dict[int, Choice]) -> Json | None:
     """A choice of a chunk; None when it only says again what was said."""
     index = whole(choice.get("index"), n)
     state = choices.setdefault(index, Choice())
     delta = choice.get("delta")
-    delta = thoughts(delta) if isinstance(delta, dict) else {}
+    delta = reasoning_as_text(delta) if isinstance(delta, dict) else {}
     calls = delta.get("tool_calls")
     if "tool_calls" in delta:
         delta = {name: value for name, value in delta.items() if name != "tool_calls"}
     if calls:
-        delta["tool_calls"] = [_call(ask, index, call, state) for call in calls]
-    finish = None if state.finished else finish_reason(choice, ask)
+        delta["tool_calls"] = [_call(request, index, call, state) for call in calls]
+    finish = None if state.finished else finish_reason(choice, request)
     if state.begun and delta.get("role"):
         delta = {name: value for name, value in delta.items() if name != "role"}
     if state.finished and not any(delta.values()):
@@ -130,7 +130,7 @@ def _choice(ask: Ask, n: int, choice: Json, choices: dict[int, Choice]) -> Json 
     return {**rest, "index": index, "delta": delta, "finish_reason": finish}
 
 
-def _call(ask: Ask, choice: int, call: Json, state: Choice) -> Json:
+def _call(request: TargetRequest, choice: int, call: Json, state: Choice) -> Json:
     """A tool call's delta with our index, and with id, type and name where they are first said."""
     ident, theirs = call.get("id") or "", call.get("index")
     theirs = theirs if isinstance(theirs, int) else (state.count if ident or not state.calls else state.count - 1)
@@ -138,7 +138,7 @@ def _call(ask: Ask, choice: int, call: Json, state: Choice) -> Json:
     known = state.calls.get(theirs)
     told = {**call, "function": {**function, "arguments": arguments(function.get("arguments"))}}
     if known is None or (ident and ident != known[1]):
-        known = state.count, ident or f"call_{ask.id}_{choice}_{state.count}", function.get("name") or ""
+        known = state.count, ident or f"call_{request.id}_{choice}_{state.count}", function.get("name") or ""
         state.calls[theirs] = known
         state.count += 1
         return {"type": "function", **told, "index": known[0], "id": known[1]}

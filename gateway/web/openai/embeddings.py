@@ -7,7 +7,7 @@ from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.web.auth import require_api_key
 from gateway.web.calls import request_json, start_call
 from gateway.web.openai import request_schemas
-from gateway.web.rate_limit import limited
+from gateway.web.rate_limit import rate_limited
 from gateway.web.respond import as_json, gateway_headers
 from gateway.web.services import current_services
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("embeddings", __name__)
 
 @blueprint.post("/v1/embeddings")
 @require_api_key
-@limited
+@rate_limited
 def create_embeddings() -> Response:
     """OpenAI's embeddings, as the upstream gives them."""
     services = current_services()

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from gateway.errors import ModelNotFound
 from gateway.web.auth import require_api_key
-from gateway.web.rate_limit import limited
+from gateway.web.rate_limit import rate_limited
 from gateway.web.respond import as_json
 from gateway.web.services import current_services
 
@@ -15,14 +15,14 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/v1/models")
 @require_api_key
-@limited
+@rate_limited
 def list_models() -> Response:
     return as_json({"object": "list", "data": listed()})
 
 
 @blueprint.get("/v1/models/<path:model>")
 @require_api_key
-@limited
+@rate_limited
 def retrieve_model(model: str) -> Response:
     """A model that is configured here, or else one that its provider says it has."""
     for name, owner in current_services().registry.entries():
@@ -36,7 +36,7 @@ def retrieve_model(model: str) -> Response:
 
 def listed() -> list[dict[str, Any]]:
     """What is configured, and what the providers say they have."""
-    found = current_services().listings.models()
+    found = current_services().provider_models.models()
     created = {f"{provider}/{one.id}": one.created for provider, models in found.items() for one in models}
     named = current_services().registry.entries(
         {provider: [one.id for one in models] for provider, models in found.items()}

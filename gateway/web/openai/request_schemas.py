@@ -71,18 +71,18 @@ class CustomTool(Shape):
     cache_control = Map(allow_none=True)
 
 
-class Named(Shape):
+class NamedFunction(Shape):
     name = Text(required=True)
 
 
 class FunctionChoice(Shape):
     type = Word("function", required=True)
-    function = Object(Named, required=True)
+    function = Object(NamedFunction, required=True)
 
 
 class CustomChoice(Shape):
     type = Word("custom", required=True)
-    custom = Object(Named, required=True)
+    custom = Object(NamedFunction, required=True)
 
 
 class AllowedTools(Shape):
@@ -149,7 +149,7 @@ class StreamOptions(Shape):
     include_obfuscation = Flag()
 
 
-class Place(Shape):
+class Location(Shape):
     country = Text()
     region = Text()
     city = Text()
@@ -158,7 +158,7 @@ class Place(Shape):
 
 class UserLocation(Shape):
     type = Word("approximate", required=True)
-    approximate = Object(Place, required=True)
+    approximate = Object(Location, required=True)
 
 
 class WebSearchOptions(Shape):
@@ -187,7 +187,7 @@ class ChatRequest(Shape):
     model = Text(least=1, required=True)
     audio = Object(Audio, allow_none=True)
     frequency_penalty = Number(-2, 2, allow_none=True)
-    function_call = Either(Word("none", "auto"), Object(Named))
+    function_call = Either(Word("none", "auto"), Object(NamedFunction))
     functions = Array(Object(Function), least=1, most=128)
     logit_bias = Map(Whole(-100, 100), allow_none=True)
     logprobs = Flag(allow_none=True)
@@ -264,14 +264,14 @@ def checked(shape: Shape, data: Any) -> dict[str, Any]:
     try:
         shape.load(data)
     except ValidationError as error:
-        path, what = fault(error.messages)
+        path, what = first_error(error.messages)
         raise InvalidRequest(f"{path} {what}.", param=path) from error
     fields = shape.load_fields
     whole = {name: int(n) for name, n in data.items() if type(n) is float and isinstance(fields.get(name), Whole)}
     return {**data, **whole} if whole else data
 
 
-def fault(messages: Any) -> tuple[str, str]:
+def first_error(messages: Any) -> tuple[str, str]:
     """The path and the words of the one fault in marshmallow's nested messages, `{"messages": {1: {"role": [...]}}}`."""
     path = ""
     while isinstance(messages, dict):

@@ -7,7 +7,7 @@ from gateway.web.openai.message_schemas import CalledFunction
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
-class Fault(Shape):
+class ErrorBody(Shape):
     message = Text(required=True)
     type = Text(required=True)
     param = Text(required=True, allow_none=True)
@@ -15,7 +15,7 @@ class Fault(Shape):
 
 
 class Error(Shape):
-    error = Object(Fault, required=True)
+    error = Object(ErrorBody, required=True)
 
 
 class Usage(Shape):
@@ -33,7 +33,7 @@ class ToolCall(Shape):
     custom = Map()
 
 
-class Answer(Shape):
+class ResponseMessage(Shape):
     role = Word("assistant", required=True)
     content = Text(required=True, allow_none=True)
     refusal = Text(allow_none=True)
@@ -47,7 +47,7 @@ class Answer(Shape):
 
 class Choice(Shape):
     index = Whole(0, required=True)
-    message = Object(Answer, required=True)
+    message = Object(ResponseMessage, required=True)
     finish_reason = Word(*FINISH_REASONS, required=True)
     logprobs = Map(allow_none=True)
 
