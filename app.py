@@ -62,7 +62,7 @@ class Gateway(Flask):
         return MapAdapter(self.url_map, host, script or "/", "", scheme, path, method, environ.get("QUERY_STRING"))
 
     def log_exception(self, exc_info: Any) -> None:
-        structlog.get_logger().error("fault", **error_location(exc_info[1]))
+        structlog.get_logger().error("internal_error", **error_location(exc_info[1]))
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     for warning in settings.warnings:
-        structlog.get_logger().warning("configuration", said=warning)
+        structlog.get_logger().warning("configuration", message=warning)
     return app
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.config.settings import CachedSettings, ConfigurationError, environment, read
 
-METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "switchyard-metrics-"
+METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "pointsman-metrics-"
 inherited = os.environ  # noqa: TID251 - to hand a folder on to the workers, not to be configured by
 OPEN_FILES = 1 << 20
 """More than any worker needs: a stream has two sockets."""

@@ -153,12 +153,12 @@ def cost(target: Target) -> Iterator[dict[str, float]]:
     that somebody else took of it: much of that, and no figure is worth anything.
     """
     spent: dict[str, float] = {}
-    began, record_success, before = time.monotonic(), core_seconds(target.core), cpu_seconds(target.pid)
+    began, worked, before = time.monotonic(), core_seconds(target.core), cpu_seconds(target.pid)
     yield spent
     spent["cpu"] = cpu_seconds(target.pid) - before
     took = time.monotonic() - began
     spent["busy"] = spent["cpu"] / took
-    spent["others"] = max(0.0, (core_seconds(target.core) - record_success) / took - spent["busy"])
+    spent["others"] = max(0.0, (core_seconds(target.core) - worked) / took - spent["busy"])
 
 
 def per_chunk(spent: dict[str, float], said: Record) -> float | None:

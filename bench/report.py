@@ -167,7 +167,7 @@ PANELS = (
     ("paced-16", "cpu_us", "CPU microseconds a streamed chunk, 16 streams, 5 ms apart"),
     ("sustained", "sustained", "Streams sustained at once on one core (more is better)"),
 )
-NAMES = {"ours": "Switchyard", "nginx": "nginx (no gateway)", "litellm": "LiteLLM", "portkey": "Portkey"}
+NAMES = {"ours": "Pointsman", "nginx": "nginx (no gateway)", "litellm": "LiteLLM", "portkey": "Portkey"}
 COLORS = {"ours": "#2563eb", "nginx": "#9ca3af", "litellm": "#d97706", "portkey": "#7c3aed"}
 WIDTH, LEFT, BAR, PANEL_HEAD = 760, 150, 22, 34
 

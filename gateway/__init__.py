@@ -1,3 +1,3 @@
-"""Switchyard: an OpenAI-compatible gateway in front of every LLM provider."""
+"""Pointsman: an OpenAI-compatible gateway in front of every LLM provider."""
 
 VERSION = "0.1.0"

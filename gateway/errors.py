@@ -18,7 +18,7 @@ GatewayError
 │   ├── UpstreamFailed          502 or 503: it failed, broke off or spoke nonsense
 │   ├── NoHealthyUpstream       503: every target is known to fail, and is left alone for a while
 │   └── UpstreamTimeout         504
-└── ClientGone                  499: the client left; for the log alone
+└── ClientDisconnected                  499: the client left; for the log alone
 
 The envelope is the same for all: {"error": {"message", "type", "param", "code"}}.
 """
@@ -127,7 +127,7 @@ class ShuttingDown(GatewayFault):
     retry_after = 1.0
 
 
-OUR_LIMIT, CALL_TIMEOUT = "limited", "timeout"
+OUR_LIMIT, CALL_TIMEOUT = "target_limit", "timeout"
 """Words for what no upstream answered: our own limit for a target, and the end of the time that the whole call has."""
 
 
@@ -226,8 +226,8 @@ def error_location(error: BaseException) -> dict[str, Any]:
     """Where a fault of ours happened: no message, which may quote a request."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
-        "fault": type(error).__name__,
-        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+        "exception": type(error).__name__,
+        "location": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
     }
 
 

@@ -40,5 +40,5 @@ class ClientKeys:
 
 def _shown(secret: str) -> ClientKey:
     """The id is the same in every process, so that a limit kept outside of it counts them together."""
-    ident = hashlib.sha256(b"switchyard key id\0" + secret.encode()).hexdigest()[:16]
+    ident = hashlib.sha256(b"pointsman key id\0" + secret.encode()).hexdigest()[:16]
     return ClientKey(ident, secret[: min(8, len(secret) // 3)] + "…")

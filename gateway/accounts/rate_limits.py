@@ -119,7 +119,7 @@ class SharedCounters(MemoryCounters):
         except redis.RedisError as error:
             self._out_until = time.monotonic() + OUTAGE
             structlog.get_logger().error(
-                "limits", said="Redis fails: each process counts alone", failed=type(error).__name__
+                "limits", message="Redis fails: each process counts alone", error=type(error).__name__
             )
             return alone()
 

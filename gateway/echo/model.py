@@ -153,7 +153,7 @@ def _text(chat: Chat) -> str:
             return _filled(schema, "response_format")
         case {"type": "json_object" | "json_schema"}:
             return dumps({"model": "echo, a stand-in", "you_said": said}).decode()
-    return f"This is echo, Switchyard's built-in stand-in for a model. You said: {said}"
+    return f"This is echo, Pointsman's built-in stand-in for a model. You said: {said}"
 
 
 def _last(chat: Chat) -> str:

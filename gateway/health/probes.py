@@ -61,7 +61,7 @@ class Probes:
                     self.probe_all()
                 self.apply(time.monotonic())
             except OSError as error:
-                structlog.get_logger().warning("probes", failed=type(error).__name__, folder=str(self._folder))
+                structlog.get_logger().warning("probes", error=type(error).__name__, folder=str(self._folder))
 
     def is_leader(self) -> bool:
         """Whether this process is the one that asks; it is until it ends."""
@@ -102,4 +102,4 @@ class Probes:
         for (provider, base_url, model, _), health in self._health_registry.items():
             healthy_at = found.get(f"{provider} {base_url}")
             if isinstance(healthy_at, float) and healthy_at <= now and health.breaker.close_if_recovered(healthy_at):
-                structlog.get_logger().info("breaker closed", by="probe", target=f"{provider}/{model[:200]}")
+                structlog.get_logger().info("breaker_closed", by="probe", target=f"{provider}/{model[:200]}")

@@ -22,14 +22,14 @@ MOST_TOLD = 1000
 MODEL_SHOWN = 200
 OWN = CollectorRegistry()
 BREAKER_OPEN = Gauge(
-    "switchyard_breaker_open",
+    "pointsman_breaker_open",
     "1 where a target's circuit breaker is open or half-open in any process, 0 where it has closed again",
     LABELS,
     multiprocess_mode="livemax",
     registry=OWN,
 )
 RESTS_UNTIL = Gauge(
-    "switchyard_target_rests_until_seconds",
+    "pointsman_target_cooldown_until_seconds",
     "Unix time until which a target is left alone by some process: its breaker rests, or it said so itself",
     LABELS,
     multiprocess_mode="livemax",
@@ -51,7 +51,7 @@ def record_state_change(upstream: Upstream, state: str, seconds: float) -> None:
         if state in (OPEN, CLOSED):
             BREAKER_OPEN.labels(*labels).set(state == OPEN)
     except OSError as error:  # of the shared folder: no reason to fail a call
-        structlog.get_logger().warning("metrics", failed=type(error).__name__)
+        structlog.get_logger().warning("metrics", error=type(error).__name__)
 
 
 def render_metrics() -> bytes:

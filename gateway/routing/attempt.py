@@ -143,7 +143,7 @@ def failed(call: Call, target: Target, error: GatewayError) -> None:
     call.failed(target, error)
     if isinstance(error, UpstreamCredentials):
         where = {"provider": target.provider.name, "base_url": target.provider.base_url}
-        structlog.get_logger().error("credential refused", request_id=call.id, status=error.upstream_status, **where)
+        structlog.get_logger().error("credential_refused", request_id=call.id, status=error.upstream_status, **where)
 
 
 def _chat_request(adapter: Adapter, request: TargetRequest) -> VendorRequest:
@@ -180,9 +180,9 @@ class _Blamed:
         if isinstance(error, requests.RequestException):
             raise transport_error(error, self._name) from error
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
-            structlog.get_logger().error("nonsense", provider=self._name, **error_location(error))
+            structlog.get_logger().error("invalid_response", provider=self._name, **error_location(error))
             message = f"{self._name} answered with something that makes no sense."
-            raise UpstreamFailed(message, upstream_status="nonsense") from error
+            raise UpstreamFailed(message, upstream_status="invalid_response") from error
 
 
 def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
@@ -194,14 +194,16 @@ def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
     except ValueError as error:
         if exchange.status == 200:
             raise UpstreamFailed(
-                f"{name} answered with something that is no JSON.", upstream_status="nonsense"
+                f"{name} answered with something that is no JSON.", upstream_status="invalid_response"
             ) from error
         data = body.decode("utf-8", "replace")
     if exchange.status != 200:
         said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
         raise upstream_error(said.pop("status", exchange.status), **said)
     if not isinstance(data, dict):
-        raise UpstreamFailed(f"{name} answered with something that is no completion.", upstream_status="nonsense")
+        raise UpstreamFailed(
+            f"{name} answered with something that is no completion.", upstream_status="invalid_response"
+        )
     return data
 
 
@@ -238,7 +240,7 @@ def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
         if not finished or first_content_received - finished:
             raise
     if not finished or first_content_received - finished:
-        raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="cut")
+        raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="truncated")
 
 
 def _as_chunks(completion: Completion) -> Iterator[Chunk]:

@@ -39,7 +39,7 @@ class AttemptRecord(NamedTuple):
 class Call:
     """
     `created` in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
-    sticks to; `more(kind)`: where the policy's fallbacks of a kind lead. `outcome` stays "abandoned" unless the
+    sticks to; `more(kind)`: where the policy's fallbacks of a kind lead. `outcome` stays "client_disconnected" unless the
     end is reached.
     """
 
@@ -66,7 +66,7 @@ class Call:
     hedge_winner: "Call | None" = None
     """The one of two attempts at once that won: it has the watch of the answer."""
     cancelled_targets: list[Target] = field(default_factory=list)
-    outcome: str = "abandoned"
+    outcome: str = "client_disconnected"
     error: GatewayError | None = None
     fault: Mapping[str, Any] | None = None
     closers: list[Callable[[], None]] = field(default_factory=list)
@@ -156,7 +156,7 @@ class Call:
             **{name: used[name] for name in COUNTS if isinstance(used.get(name), int)},
             "first_content_seconds": round(self.first_content - began, 6) if self.first_content else None,
         }
-        if self.outcome == "abandoned":
+        if self.outcome == "client_disconnected":
             fields["status"] = 499
         return {**fields, **(self.fault or {})}
 

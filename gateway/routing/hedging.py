@@ -64,7 +64,7 @@ class HedgedAttempt(threading.Thread):
         except GatewayError as error:
             self._tell(without_traceback(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours: it must not leave the client waiting
-            structlog.get_logger().error("fault", request_id=self.call.id, **error_location(error))
+            structlog.get_logger().error("internal_error", request_id=self.call.id, **error_location(error))
             self._tell(InternalError("The gateway failed."))
         finally:
             self.call.close()

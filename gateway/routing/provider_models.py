@@ -61,7 +61,7 @@ class ProviderModels:
             response.raise_for_status()
             return parse_model_list(loads(response.content))
         except (requests.RequestException, ValueError) as error:
-            structlog.get_logger().warning("models", provider=provider.name, failed=type(error).__name__)
+            structlog.get_logger().warning("models", provider=provider.name, error=type(error).__name__)
             return None
 
 

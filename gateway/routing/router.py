@@ -204,7 +204,7 @@ class Router:
                 yield PAUSE
 
     def _rest(self, call: Call, seconds: float) -> None:
-        """Sleep, and wake up when the client leaves. Raises ClientGone."""
+        """Sleep, and wake up when the client leaves. Raises ClientDisconnected."""
         if call.watch.client is None:
             self._sleep(seconds)
         else:

@@ -21,7 +21,7 @@ MAX_POLL = 1.0
 """Seconds of a wait after which the process may have been told to end."""
 
 
-TOTAL, TARGET, FIRST_CONTENT, IDLE = CALL_TIMEOUT, "target-timeout", "first-content-timeout", "silence-timeout"
+TOTAL, TARGET, FIRST_CONTENT, IDLE = CALL_TIMEOUT, "target_timeout", "first_content_timeout", "idle_timeout"
 SAID = {
     TOTAL: "the time for the whole request is over",
     TARGET: "the time that a call of this target has is over",
@@ -83,7 +83,7 @@ class ClientWatch:
         )
 
     def check_client(self) -> None:
-        """Raise ClientGone if the client left."""
+        """Raise ClientDisconnected if the client left."""
         raise_if_shutting_down(time.monotonic())
         if self.client is not None:
             self._check_connected(self.client)
@@ -95,7 +95,7 @@ class ClientWatch:
     def receive(self, upstream: Readable, most: int, until: float) -> bytes | None:
         """The next bytes of the upstream, b"" at their end, None when `until` (`time.monotonic()`) passed.
 
-        Raises ClientGone when the client left, Late at the deadline, or after a silence.
+        Raises ClientDisconnected when the client left, Late at the deadline, or after a silence.
         """
         now = time.monotonic()
         if self.cancelled:
@@ -136,7 +136,7 @@ class ClientWatch:
         return 0
 
     def wait(self, seconds: float) -> None:
-        """Wait for nothing but the time to pass. Raises ClientGone."""
+        """Wait for nothing but the time to pass. Raises ClientDisconnected."""
         until = time.monotonic() + seconds
         while (left := until - (now := time.monotonic())) > 0:
             raise_if_shutting_down(now)
@@ -159,7 +159,7 @@ class ClientWatch:
         return 0 if upstream is None else came.get(upstream.fileno(), 0)
 
     def _check_connected(self, client: socket.socket) -> None:
-        """Raise ClientGone if the client left, as cheaply as that can be seen."""
+        """Raise ClientDisconnected if the client left, as cheaply as that can be seen."""
         if hasattr(socket, "TCP_INFO") and client.family != socket.AF_UNIX:
             if not _established(client):
                 raise ClientDisconnected("the client left")
@@ -167,7 +167,7 @@ class ClientWatch:
             self._poll(None, 0, 0)
 
     def _check_readable(self, client: socket.socket) -> None:
-        """Raise ClientGone if nothing more can come from the client; bytes from it are its next request."""
+        """Raise ClientDisconnected if nothing more can come from the client; bytes from it are its next request."""
         if not self.pipelined:
             try:
                 self.pipelined = bool(client.recv(1, socket.MSG_PEEK))

@@ -43,7 +43,7 @@ class Exchange(Protocol):
 
 
 class HttpExchange:
-    """An exchange over HTTP/1.1. Raises requests' errors, and ClientGone from the watch."""
+    """An exchange over HTTP/1.1. Raises requests' errors, and ClientDisconnected from the watch."""
 
     def __init__(self, pool: Pool, origin: Origin, message: bytes, watch: ClientWatch) -> None:
         self._pool, self._origin, self._message, self._watch = pool, origin, message, watch

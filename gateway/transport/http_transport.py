@@ -23,12 +23,12 @@ from gateway.transport.pool import Pool
 
 UNSAFE = re.compile(r"[\r\n\0]")
 TRANSPORT_ERRORS = (
-    (requests.ConnectTimeout, UpstreamTimeout, "connect-timeout"),
+    (requests.ConnectTimeout, UpstreamTimeout, "connect_timeout"),
     (requests.ReadTimeout, UpstreamTimeout, "timeout"),
     (requests.exceptions.SSLError, UpstreamFailed, "tls"),
     (requests.exceptions.ProxyError, UpstreamFailed, "proxy"),
-    (requests.exceptions.ChunkedEncodingError, UpstreamFailed, "cut"),
-    (requests.exceptions.InvalidHeader, UpstreamFailed, "nonsense"),
+    (requests.exceptions.ChunkedEncodingError, UpstreamFailed, "truncated"),
+    (requests.exceptions.InvalidHeader, UpstreamFailed, "invalid_response"),
     (requests.RequestException, UpstreamFailed, "connection"),
 )
 """requests' errors, the gateway's, and the word for them in the trail."""

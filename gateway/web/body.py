@@ -13,7 +13,7 @@ from gateway.errors import ClientDisconnected, InvalidRequest
 from gateway.json_codec import dumps, loads
 
 Environ = dict[str, Any]
-BEGUN = "switchyard.body"
+BEGUN = "pointsman.body"
 """Set in the environ of a request whose body was read."""
 PIECE = 1 << 16
 READING = 0  # socket.SHUT_RD

@@ -64,5 +64,5 @@ def http_error(error: HTTPException) -> Response:
 def internal_error(error: Exception) -> Response:
     """A fault of the gateway: the client learns nothing of the inside, the log does."""
     cause = getattr(error, "original_exception", None) or error
-    log.error("fault", request_id=g.get("request_id"), **error_location(cause))
+    log.error("internal_error", request_id=g.get("request_id"), **error_location(cause))
     return render_error(InternalError("The gateway failed. Its log knows this request by its x-request-id."))

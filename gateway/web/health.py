@@ -31,7 +31,7 @@ def ready() -> Response:
     if not names:
         return as_json({"status": "unavailable"}, 503)
     health_registry = services.router.health_registry
-    calls = {"held": services.calls.in_flight, "under_way": sum(one.in_flight for _, one in health_registry.items())}
+    calls = {"held": services.calls.in_flight, "in_flight": sum(one.in_flight for _, one in health_registry.items())}
     return as_json({"status": "ok", "providers": names, "breakers": health_registry.unhealthy(), "calls": calls})
 
 

@@ -55,7 +55,7 @@ def explanation(services: Services, call: Call) -> dict[str, Any]:
         "model": call.chat["model"],
         "strategy": call.policy.strategy or default_strategy(call.targets),
         "targets": [described(services, target) for target in ordered if unavailable[target] is None],
-        "out": [
+        "unavailable": [
             *(
                 {**described(services, target), "reason": reason}
                 for target, reason in unable.items()
@@ -77,7 +77,7 @@ def described(services: Services, target: Target) -> dict[str, Any]:
     return {
         "target": target.name,
         "state": health.state,
-        "under_way": health.in_flight,
+        "in_flight": health.in_flight,
         "first_content_seconds": latency,
         "weight": target.weight,
     }

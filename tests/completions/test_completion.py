@@ -82,7 +82,7 @@ def test_after_the_pings_a_failure_is_an_error_frame():
 def test_a_client_that_left_leaves_the_call_abandoned():
     asked = call(stream=True)
     list(stream(Room(sse(chunk("a"), ClientDisconnected("left"))).router, asked))
-    assert asked.outcome == "abandoned"
+    assert asked.outcome == "client_disconnected"
 
 
 def test_a_stream_that_is_closed_early_leaves_the_call_abandoned_and_the_upstream_closed():
@@ -91,7 +91,7 @@ def test_a_stream_that_is_closed_early_leaves_the_call_abandoned_and_the_upstrea
     next(frames)
     frames.close()
     asked.close()
-    assert asked.outcome == "abandoned"
+    assert asked.outcome == "client_disconnected"
     assert room.transport.given[0].closed
 
 

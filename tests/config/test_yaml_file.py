@@ -262,7 +262,11 @@ def test_model_info_is_believed_rather_than_the_table(settings):
         """
     )
     (target,) = found.models["a"]
-    assert (target.model_info.vision, target.model_info.context_window, target.model_info.input_cost) == (False, 99, 1e-6)
+    assert (target.model_info.vision, target.model_info.context_window, target.model_info.input_cost) == (
+        False,
+        99,
+        1e-6,
+    )
     assert target.model_info.tools is model_info.lookup("openai", "gpt-4o").tools
     assert target.max_parallel_requests == 3
 

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from gateway.dialects.sse import MOST, sse_events
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dialects.sse import MOST, sse_events
 from gateway.errors import UpstreamFailed
 from gateway.stream_events import PAUSE, Event, Pause
 

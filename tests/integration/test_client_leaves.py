@@ -83,7 +83,7 @@ def test_the_upstream_sees_the_client_leave(leavings, case, leave):
 def test_the_log_says_499_and_abandoned(leavings, case, leave):
     _, line = leavings[(*case, leave)].result()
     assert line["status"] == 499
-    assert line["outcome"] == "abandoned"
+    assert line["outcome"] == "client_disconnected"
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -93,7 +93,7 @@ def test_a_client_that_leaves_between_two_attempts_leaves_no_call_behind(gateway
     with opened(gateway, chat(f"openai/{model}", stream=streams), **{"X-Request-Id": ident}):
         assert eventually(lambda: upstream.calls[model] and upstream.calls[model][0].end)
     line = gateway.log(ident, patience=10)
-    assert (line["status"], line["outcome"]) == (499, "abandoned")
+    assert (line["status"], line["outcome"]) == (499, "client_disconnected")
     assert eventually(lambda: all(call.end for call in upstream.calls[model]))
 
 

@@ -56,7 +56,7 @@ def test_a_client_that_leaves_a_chatty_upstream_ends_the_call(hedging, upstream,
             client.shutdown(socket.SHUT_WR)
             assert eventually(lambda: call.end, SOON) == "client-gone"
     assert eventually(lambda: call.end, SOON) == "client-gone"
-    assert hedging.log(ident)["outcome"] == "abandoned"
+    assert hedging.log(ident)["outcome"] == "client_disconnected"
 
 
 def test_a_client_hears_of_a_late_answer_while_the_upstream_says_nothing_of_use(hedging, upstream):
@@ -87,4 +87,4 @@ def test_who_lost_a_race_may_carry_on_what_the_winner_breaks_off(hedging, upstre
 
 
 def test_nothing_is_left_of_it(hedging):
-    assert eventually(lambda: get(hedging, "/health/ready").json()["calls"] == {"held": 0, "under_way": 0}, 5)
+    assert eventually(lambda: get(hedging, "/health/ready").json()["calls"] == {"held": 0, "in_flight": 0}, 5)

@@ -77,7 +77,7 @@ def read(clients: list) -> tuple[list[bytes], list[float], list[float]]:
 def parsed(data: bytes) -> Stream:
     """What was heard, as a stream. http.client raises if it is cut."""
     with HTTPResponse(SimpleNamespace(makefile=lambda *_: BytesIO(data))) as response:
-        response.start()
+        response.begin()
         stream = Stream(response.status, response.headers)
         stream.heard = [(0.0, line) for line in response.read().split(b"\n")]
     return stream

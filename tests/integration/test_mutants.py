@@ -30,7 +30,7 @@ class Mutant(NamedTuple):
 MUTANTS = {
     "swallows an error": Mutant(
         "gateway/completions/event_stream.py",
-        "    except GatewayError as failure:\n        error = forgotten(failure)\n",
+        "    except GatewayError as failure:\n        error = without_traceback(failure)\n",
         "    except GatewayError:\n        frames.append(b'data: [DONE]\\n\\n')\n",
         BREAKS,
     ),

@@ -100,7 +100,7 @@ def test_a_request_is_explained_and_nobody_is_called(router, upstream):
     told = answer.json()
     assert told["strategy"] == "round-robin"
     assert {one["target"] for one in told["targets"]} == {f"openai/{model}", f"anthropic/{model}"}
-    assert told["out"] == []
+    assert told["unavailable"] == []
     assert told["fallbacks"] == ["anthropic/spare"]
     assert upstream.calls[model] == []
     assert error(post(router, {"model": "spare"}, "/v1/route/explain"), 400)["param"] == "messages"
@@ -112,7 +112,7 @@ def test_what_a_model_cannot_see_is_refused(router, upstream):
     request = {"model": model, "messages": [{"role": "user", "content": seen}]}
     assert error(post(router, request), 400)["code"] == "unsupported_parameter"
     told = post(router, request, "/v1/route/explain").json()
-    assert (told["targets"], told["out"][0]["reason"]) == ([], "its model has no vision")
+    assert (told["targets"], told["unavailable"][0]["reason"]) == ([], "its model has no vision")
     assert post(router, chat(model)).status_code == 200
 
 
@@ -128,7 +128,7 @@ def test_a_target_that_keeps_failing_is_left_alone(router, upstream, streams):
     assert get(router, "/health/ready").json()["breakers"][f"openai/{model}"] == "open"
     told = post(router, chat(f"openai/{model}"), "/v1/route/explain").json()
     assert told["targets"] == []
-    assert told["out"][0]["reason"] == "breaker open"
+    assert told["unavailable"][0]["reason"] == "breaker open"
 
 
 def test_prometheus_reads_how_targets_stand_in_all_processes(worker_class, folder, upstream):
@@ -147,9 +147,9 @@ def test_prometheus_reads_how_targets_stand_in_all_processes(worker_class, folde
             answer = get(measured, "/metrics")
             assert answer.headers["content-type"].startswith("text/plain")
             told = {sample: value for family in parsed(answer.text) for sample, value in samples(family)}
-            assert told["switchyard_breaker_open", f"openai/{model}", host] == 1
-            assert 0 < told["switchyard_target_rests_until_seconds", f"openai/{model}", host] - time.time() <= 15
-            assert 45 < told["switchyard_target_rests_until_seconds", f"openai/{busy}", host] - time.time() <= 60
+            assert told["pointsman_breaker_open", f"openai/{model}", host] == 1
+            assert 0 < told["pointsman_target_cooldown_until_seconds", f"openai/{model}", host] - time.time() <= 15
+            assert 45 < told["pointsman_target_cooldown_until_seconds", f"openai/{busy}", host] - time.time() <= 60
 
 
 def samples(family):
@@ -166,7 +166,7 @@ def test_a_probe_that_costs_nothing_brings_a_target_back(worker_class, folder, u
         assert eventually(lambda: get(probed, "/health/ready").json()["breakers"] == {}, 8)
         assert post(probed, chat(f"openai/{model}")).status_code == 200
     assert len(upstream.calls[model]) == LEAST_FAILURES + 1
-    assert '"event":"breaker closed"' in probed.out()
+    assert '"event":"breaker_closed"' in probed.out()
 
 
 def test_a_client_says_how_long_it_waits(router, upstream):
@@ -184,7 +184,7 @@ def test_a_client_says_how_long_it_waits(router, upstream):
 def test_a_stream_without_content_is_late(router, upstream):
     answer = post(router, chat("openai/" + upstream.model(streamed(ROLE, 5.0)), stream=True))
     assert "no content came in time" in error(answer, 504)["message"]
-    assert answer.headers["x-gateway-attempts"] == "openai:first-content-timeout"
+    assert answer.headers["x-gateway-attempts"] == "openai:first_content_timeout"
 
 
 def test_a_stream_that_falls_silent_ends_with_an_error(router, upstream):
@@ -250,7 +250,7 @@ def test_where_one_refuses_our_key_the_other_answers_and_the_log_says_so(router,
     assert "Well." in answer.text
     assert answer.headers["x-gateway-attempts"] == "openai:401,anthropic:200"
     ident = answer.headers["x-request-id"]
-    assert any(ident in line and '"credential refused"' in line for line in router.out().splitlines())
+    assert any(ident in line and '"credential_refused"' in line for line in router.out().splitlines())
 
 
 def test_a_client_that_leaves_ends_both(router, upstream):
@@ -294,4 +294,4 @@ def test_a_refused_credential_of_ours_is_logged_as_an_error_and_not_tried_again(
     assert error(post(router, chat(f"openai/{model}")), 502)["code"] == "upstream_credentials"
     assert len(upstream.calls[model]) == 1
     written = [line for line in router.out().splitlines() if answer.headers["x-request-id"] in line]
-    assert any('"credential refused"' in line and '"level":"error"' in line for line in written)
+    assert any('"credential_refused"' in line and '"level":"error"' in line for line in written)

@@ -44,7 +44,7 @@ def test_a_client_that_takes_nothing_is_given_up_when_its_time_is_over(gateway, 
     with closing(deaf(gateway, "deaf-in-time", model, **{"x-gateway-timeout": "1"})):
         (call,) = eventually(lambda: upstream.calls[model], 10)
         assert eventually(lambda: call.end, 5) == "client-gone"
-        assert gateway.log("deaf-in-time")["outcome"] == "abandoned"
+        assert gateway.log("deaf-in-time")["outcome"] == "client_disconnected"
         assert eventually(lambda: get(gateway, "/health/ready").json()["calls"]["held"] == 0)
 
 
@@ -55,7 +55,7 @@ def test_a_client_that_takes_nothing_has_its_line_in_the_log_when_the_process_en
         time.sleep(0.5)
         gateway.process.terminate()
         gateway.process.wait(30)
-    assert gateway.log("deaf-at-the-end")["outcome"] == "abandoned"
+    assert gateway.log("deaf-at-the-end")["outcome"] == "client_disconnected"
 
 
 def test_a_client_that_reads_late_gets_it_all(gateway, upstream):

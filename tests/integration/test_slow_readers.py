@@ -84,7 +84,7 @@ def answered(server: Server, body: dict[str, Any]) -> Iterator[HTTPResponse]:
     with opened(server, body) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         with closing(HTTPResponse(client)) as response:
-            response.start()
+            response.begin()
             yield response
 
 

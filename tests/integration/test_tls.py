@@ -63,4 +63,4 @@ def test_a_client_that_leaves_ends_the_call(trusting, secured, streams, begun):
         if streams and begun:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
     assert eventually(lambda: call.end) == "client-gone"
-    assert trusting.log(f"leaver-{model}")["outcome"] == "abandoned"
+    assert trusting.log(f"leaver-{model}")["outcome"] == "client_disconnected"

@@ -191,4 +191,4 @@ def test_an_upstream_sees_the_client_leave(replayed, replay, streamed_text, faul
     assert call["end"] == "client-gone"
     assert call["seconds"] < 10
     line = replayed.log(ident)
-    assert (line["status"], line["outcome"]) == (499, "abandoned")
+    assert (line["status"], line["outcome"]) == (499, "client_disconnected")

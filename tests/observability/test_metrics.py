@@ -18,19 +18,19 @@ def test_a_breaker_opens_and_closes_again():
     upstream, labels = ("openai", "https://me:secret@a.example:8443/v1", "m1"), ("openai/m1", "a.example:8443")
     metrics.record_state_change(upstream, "open", 15.0)
     found = read()
-    assert found["switchyard_breaker_open", *labels] == 1
-    assert 14 < found["switchyard_target_rests_until_seconds", *labels] - time.time() <= 15
+    assert found["pointsman_breaker_open", *labels] == 1
+    assert 14 < found["pointsman_target_cooldown_until_seconds", *labels] - time.time() <= 15
     metrics.record_state_change(upstream, "closed", 0.0)
     found = read()
-    assert found["switchyard_breaker_open", *labels] == 0
-    assert found["switchyard_target_rests_until_seconds", *labels] == 0
+    assert found["pointsman_breaker_open", *labels] == 0
+    assert found["pointsman_target_cooldown_until_seconds", *labels] == 0
 
 
 def test_a_target_that_cools_down_has_no_open_breaker():
     metrics.record_state_change(("groq", "https://b.example", "m2"), "cooling", 20.0)
     found = read()
-    assert ("switchyard_breaker_open", "groq/m2", "b.example") not in found
-    assert found["switchyard_target_rests_until_seconds", "groq/m2", "b.example"] > time.time()
+    assert ("pointsman_breaker_open", "groq/m2", "b.example") not in found
+    assert found["pointsman_target_cooldown_until_seconds", "groq/m2", "b.example"] > time.time()
 
 
 def test_names_that_clients_make_up_are_bounded():

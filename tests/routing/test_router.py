@@ -52,7 +52,7 @@ class TestPlain:
         "error, word",
         [
             (RESET, "connection"),
-            (requests.ConnectTimeout("x"), "connect-timeout"),
+            (requests.ConnectTimeout("x"), "connect_timeout"),
             (requests.ReadTimeout("x"), "timeout"),
             (requests.exceptions.SSLError("x"), "tls"),
         ],
@@ -100,11 +100,11 @@ class TestPlain:
     def test_a_target_over_its_own_limit_is_passed_over_unasked(self):
         def admit(target):
             if target.provider.name == "groq":
-                raise UpstreamLimited("full", upstream_status="limited", retry_after=30)
+                raise UpstreamLimited("full", upstream_status="target_limit", retry_after=30)
 
         room, asked = Room(plain(COMPLETION), admit=admit), call(*BOTH)
         room.router.completion(asked)
-        assert asked.trail()["attempts"] == "groq:limited,openai:200"
+        assert asked.trail()["attempts"] == "groq:target_limit,openai:200"
         assert len(room.transport.asked) == 1
 
     def test_what_is_dropped_is_told_and_in_strict_mode_refused(self):

@@ -18,7 +18,7 @@ from gateway.routing.stream_resume import (
 from gateway.stream_events import PAUSE
 from tests.support.fakes import RESET, USAGE, Room, call, chunk, sse, target
 
-FAILED = UpstreamFailed("cut", upstream_status="cut")
+FAILED = UpstreamFailed("cut", upstream_status="truncated")
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 LONG = "".join(f"This is sentence number {n} of a long answer. " for n in range(40)).strip()
 SONNET = target("anthropic", "claude-sonnet-4-5")

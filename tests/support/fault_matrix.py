@@ -177,7 +177,7 @@ def leaving(
     """A client that leaves: of the calls that were made, the one under way is hung up."""
     over = [f"{dialect} {SENT}" for dialect in place.dialects for _ in range(trail.count(f"{dialect}:5"))]
     in_flight = [f"{place.dialects[-1]} {HUNG_UP}"] if when in (ASKED, HEARD) else []
-    log = "abandoned 499" if when == HEARD else "abandoned 499 ClientGone"
+    log = "client_disconnected 499" if when == HEARD else "client_disconnected 499 ClientDisconnected"
     seen = Seen("leaves", "", ", ".join([*over, *in_flight]) or "no call", log, trail)
     return Row(fault, phase, place, form, scripts, seen, leaves=when, **more)
 

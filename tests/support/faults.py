@@ -115,7 +115,7 @@ DIALECTS = {
 def opening(dialect: str, phase: str) -> tuple[Any, ...]:
     """The beginning of a stream: up to its content, or with some."""
     spoken = DIALECTS[dialect]
-    return (*spoken.start, spoken.said("Hel")) if phase == AFTER else spoken.start
+    return (*spoken.begin, spoken.said("Hel")) if phase == AFTER else spoken.begin
 
 
 def good(dialect: str, form: str, said: str = "Hello") -> list[Any]:
@@ -123,7 +123,7 @@ def good(dialect: str, form: str, said: str = "Hello") -> list[Any]:
     spoken = DIALECTS[dialect]
     if form == PLAIN:
         return plain(spoken.whole(said))
-    return done(*spoken.start, spoken.said(said), *spoken.finish, *spoken.done)
+    return done(*spoken.begin, spoken.said(said), *spoken.finish, *spoken.done)
 
 
 def done(*steps: Any) -> list[Any]:
@@ -137,7 +137,7 @@ def unasked(name: str, word: str, verdict: Verdict, address: str) -> Fault:
     return Fault(name, CONNECTING, word, verdict, lambda _: [], address=address)
 
 
-TOO_LATE = "target-timeout"
+TOO_LATE = "target_timeout"
 
 
 def silence(name: str, phase: str, *steps: Any) -> Fault:
@@ -148,16 +148,16 @@ def silence(name: str, phase: str, *steps: Any) -> Fault:
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Ty"
 EARLY = (
     unasked("nobody listens", "connection", FAILED, "closed"),
-    unasked("nobody accepts within CONNECT_TIMEOUT", "connect-timeout", LATE, "deaf"),
-    unasked("TLS is not agreed on within CONNECT_TIMEOUT", "connect-timeout", LATE, "mute"),
+    unasked("nobody accepts within CONNECT_TIMEOUT", "connect_timeout", LATE, "deaf"),
+    unasked("TLS is not agreed on within CONNECT_TIMEOUT", "connect_timeout", LATE, "mute"),
     unasked("TLS is expected, plain HTTP is spoken", "tls", FAILED, "plain-speaking"),
     unasked("the host's name does not exist", "connection", FAILED, "nowhere"),
     Fault("closed without an answer", HEADERS, "connection", FAILED, lambda _: [], (*ALL, CURED)),
     Fault("reset without an answer", HEADERS, "connection", FAILED, lambda _: [RESET], (*ALL, CURED)),
     silence("silent for longer than the target has", HEADERS),
-    Fault("closed in the head", HEAD, "cut", FAILED, lambda _: [HALF_A_HEAD]),
+    Fault("closed in the head", HEAD, "truncated", FAILED, lambda _: [HALF_A_HEAD]),
     Fault("reset in the head", HEAD, "connection", FAILED, lambda _: [HALF_A_HEAD, RESET]),
-    Fault("no HTTP", HEAD, "nonsense", FAILED, lambda _: [b"SSH-2.0-x\r\n\r\n", FOREVER], end=HUNG_UP),
+    Fault("no HTTP", HEAD, "invalid_response", FAILED, lambda _: [b"SSH-2.0-x\r\n\r\n", FOREVER], end=HUNG_UP),
     silence("silent for longer than the target has", HEAD, HALF_A_HEAD),
 )
 
@@ -193,18 +193,28 @@ def body(name: str, word: Words, *steps: Any, **more: Any) -> Fault:
 INNER = {"openai": "502", "anthropic": "500"}
 FAULTY = {"type": "error", "error": {"message": "Not now.", "type": "api_error"}}
 BODIES = (
-    body("a 200 that is no JSON", "nonsense", *plain(b"<html>It works!</html>"), places=(*ALL, CURED)),
-    body("a 200 that is JSON without choices", "nonsense", *plain({"id": "x"})),
-    body("a 200 that is JSON and no object", "nonsense", *plain([7])),
+    body("a 200 that is no JSON", "invalid_response", *plain(b"<html>It works!</html>"), places=(*ALL, CURED)),
+    body("a 200 that is JSON without choices", "invalid_response", *plain({"id": "x"})),
+    body("a 200 that is JSON and no object", "invalid_response", *plain([7])),
     body("a 200 with an error in it", INNER, *plain(FAULTY)),
-    body("JSON shorter than its Content-Length", "cut", head(content_length=1000) + b'{"id"'),
-    body("JSON in a chunk that is cut", "cut", head(transfer_encoding="chunked") + b'20\r\n{"id"'),
+    body("JSON shorter than its Content-Length", "truncated", head(content_length=1000) + b'{"id"'),
+    body("JSON in a chunk that is cut", "truncated", head(transfer_encoding="chunked") + b'20\r\n{"id"'),
     body(
-        "JSON in chunks without a size", "nonsense", head(transfer_encoding="chunked") + b"zz\r\n", FOREVER, end=HUNG_UP
+        "JSON in chunks without a size",
+        "invalid_response",
+        head(transfer_encoding="chunked") + b"zz\r\n",
+        FOREVER,
+        end=HUNG_UP,
     ),
     body("reset in JSON", "connection", head(content_length=1000) + b'{"id"', RESET),
-    body("gzip that is none", "nonsense", head(content_encoding="gzip", content_length=4) + b"abcd"),
-    body("a stream that nobody asked for", "nonsense", *streamed(ROLE, STOP, DONE), places=(OPENAI,), forms=(PLAIN,)),
+    body("gzip that is none", "invalid_response", head(content_encoding="gzip", content_length=4) + b"abcd"),
+    body(
+        "a stream that nobody asked for",
+        "invalid_response",
+        *streamed(ROLE, STOP, DONE),
+        places=(OPENAI,),
+        forms=(PLAIN,),
+    ),
     silence("silent in JSON, for longer than the target has", BODY, head(content_length=1000) + b"{"),
 )
 
@@ -256,15 +266,15 @@ def error_event(kind: str, **told: Any) -> dict[str, Any]:
 
 BROKEN_OFF = "it ends without a finish_reason"
 TAILS = (
-    Tail(BROKEN_OFF, "cut", lambda _, said: streamed(*said)),
-    Tail("[DONE] without a finish_reason", "cut", lambda dialect, said: done(*said, *DIALECTS[dialect].done)),
-    Tail("it ends within an event", "cut", lambda _, said: streamed(*said, b'data: {"id"')),
-    Tail("a chunk that is cut", "cut", lambda _, said: streamed(*said, last=b"20\r\ndata")),
-    Tail("no last chunk", "cut", lambda _, said: streamed(*said, last=b"")),
-    Tail("shorter than its Content-Length", "cut", lambda _, said: unchunked(said, content_length=99999)),
-    Tail("closed, without length or chunks", "cut", lambda _, said: unchunked(said)),
+    Tail(BROKEN_OFF, "truncated", lambda _, said: streamed(*said)),
+    Tail("[DONE] without a finish_reason", "truncated", lambda dialect, said: done(*said, *DIALECTS[dialect].done)),
+    Tail("it ends within an event", "truncated", lambda _, said: streamed(*said, b'data: {"id"')),
+    Tail("a chunk that is cut", "truncated", lambda _, said: streamed(*said, last=b"20\r\ndata")),
+    Tail("no last chunk", "truncated", lambda _, said: streamed(*said, last=b"")),
+    Tail("shorter than its Content-Length", "truncated", lambda _, said: unchunked(said, content_length=99999)),
+    Tail("closed, without length or chunks", "truncated", lambda _, said: unchunked(said)),
     Tail("reset", "connection", lambda _, said: streamed(*said, RESET)),
-    Tail("no size", "nonsense", lambda _, said: [*streamed(*said, 1.0, last=b"zz\r\n"), FOREVER], end=HUNG_UP),
+    Tail("no size", "invalid_response", lambda _, said: [*streamed(*said, 1.0, last=b"zz\r\n"), FOREVER], end=HUNG_UP),
     Tail(
         "silent for longer than the target has",
         TOO_LATE,
@@ -273,9 +283,9 @@ TAILS = (
         HUNG_UP,
         IMPATIENT,
     ),
-    after_which_it_hangs_up("an event that is no JSON", "nonsense", dict.fromkeys(DIALECTS, b"data: {\n\n")),
-    after_which_it_hangs_up("an event that is no object", "nonsense", dict.fromkeys(DIALECTS, b"data: 7\n\n")),
-    after_which_it_hangs_up("an event of no known shape", "nonsense", {"openai": {"choices": [7]}}),
+    after_which_it_hangs_up("an event that is no JSON", "invalid_response", dict.fromkeys(DIALECTS, b"data: {\n\n")),
+    after_which_it_hangs_up("an event that is no object", "invalid_response", dict.fromkeys(DIALECTS, b"data: 7\n\n")),
+    after_which_it_hangs_up("an event of no known shape", "invalid_response", {"openai": {"choices": [7]}}),
     after_which_it_hangs_up("an error event", INNER, error_event("api_error", type="server_error")),
     after_which_it_hangs_up(
         "an error event: overloaded",
@@ -289,5 +299,5 @@ TAILS = (
     ),
     after_which_it_hangs_up("an error event: a wrong key", "401", error_event("authentication_error", code=401), OURS),
 )
-EMPTY = Fault("a stream without an event", BODY, "cut", FAILED, lambda _: streamed(), (*ALL, CURED), (STREAM,))
+EMPTY = Fault("a stream without an event", BODY, "truncated", FAILED, lambda _: streamed(), (*ALL, CURED), (STREAM,))
 FAULTS = (*EARLY, *STATUSES, *BODIES, EMPTY, *(tail.fault(phase) for phase in (BODY, AFTER) for tail in TAILS))

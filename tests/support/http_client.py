@@ -127,7 +127,7 @@ def request_head(server: Server, **headers: str) -> bytes:
 def answer(client: socket.socket) -> tuple[int, bytes]:
     """Status and body of what a socket has to say."""
     with closing(http.client.HTTPResponse(client)) as response:
-        response.start()
+        response.begin()
         return response.status, response.read()
 
 

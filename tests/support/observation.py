@@ -74,7 +74,7 @@ def observed(row: Row, server: Server, upstream: Upstream) -> Seen:
 def told(client: socket.socket, form: str) -> tuple[str, str]:
     """What a client reads of an answer, after a look at whether it is well-formed; and x-gateway-attempts."""
     with closing(http.client.HTTPResponse(client)) as response:
-        response.start()
+        response.begin()
         status, headers, body = response.status, response.headers, response.read()
     assert headers["x-request-id"]
     trail = headers["x-gateway-attempts"]

@@ -29,7 +29,7 @@ def completion(request: TargetRequest, data: Json) -> Completion:
     if not isinstance(data, dict) or not isinstance(data.get("content"), list):
         if isinstance(data, dict) and data.get("error"):
             raise in_band_error(data)
-        raise UpstreamFailed("The upstream's answer is no message.", upstream_status="nonsense")
+        raise UpstreamFailed("The upstream's answer is no message.", upstream_status="invalid_response")
     told = message(request, [block for block in data["content"] if isinstance(block, dict)])
     called = "tool_calls" in told or "function_call" in told
     finish = finish_reason(request, data.get("stop_reason"), called=called)

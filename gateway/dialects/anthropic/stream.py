@@ -73,10 +73,12 @@ def _parsed(event: Event) -> Json | None:
         data = json_codec.loads(event.data)
     except ValueError as error:
         raise UpstreamFailed(
-            "The upstream's stream has an event that is no JSON.", upstream_status="nonsense"
+            "The upstream's stream has an event that is no JSON.", upstream_status="invalid_response"
         ) from error
     if not isinstance(data, dict):
-        raise UpstreamFailed("The upstream's stream has an event that is no object.", upstream_status="nonsense")
+        raise UpstreamFailed(
+            "The upstream's stream has an event that is no object.", upstream_status="invalid_response"
+        )
     kind = data.get("type")
     if "error" in (kind, event.name) or (kind is None and data.get("error")):
         raise in_band_error(data)

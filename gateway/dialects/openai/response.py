@@ -27,7 +27,7 @@ def completion(request: TargetRequest, data: Json) -> Completion:
         raise in_band_error(data["error"], data)
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
-        raise UpstreamFailed("The upstream's answer has no choices.", upstream_status="nonsense")
+        raise UpstreamFailed("The upstream's answer has no choices.", upstream_status="invalid_response")
     answer = {
         **data,
         "id": data.get("id") or request.id,
@@ -43,7 +43,9 @@ def completion(request: TargetRequest, data: Json) -> Completion:
 def _choice(request: TargetRequest, n: int, choice: Json) -> Json:
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise UpstreamFailed("The upstream's answer has a choice without a message.", upstream_status="nonsense")
+        raise UpstreamFailed(
+            "The upstream's answer has a choice without a message.", upstream_status="invalid_response"
+        )
     told = {"role": "assistant", "content": None, **reasoning_as_text(message)}
     calls = message.get("tool_calls")
     if "tool_calls" in message:

@@ -79,10 +79,10 @@ def _parsed(event: Event) -> Chunk:
         chunk = loads(event.data)
     except ValueError as error:
         raise UpstreamFailed(
-            "The upstream's stream has an event that is no JSON.", upstream_status="nonsense"
+            "The upstream's stream has an event that is no JSON.", upstream_status="invalid_response"
         ) from error
     if not isinstance(chunk, dict):
-        raise UpstreamFailed("The upstream's stream has an event that is no chunk.", upstream_status="nonsense")
+        raise UpstreamFailed("The upstream's stream has an event that is no chunk.", upstream_status="invalid_response")
     if event.name == "error" or chunk.get("error"):
         raise in_band_error(chunk.get("error"), chunk)
     return chunk

@@ -8,7 +8,7 @@ from gateway.web.respond import as_json
 from gateway.web.services import current_services
 
 blueprint = Blueprint("openapi", __name__)
-page = get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Switchyard", "validatorUrl": None})
+page = get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Pointsman", "validatorUrl": None})
 
 
 @blueprint.get("/openapi.json")

@@ -114,7 +114,7 @@ def document(url: str | None = None, *, closed: bool = True) -> Json:
     """The document; `url` is where the gateway is reached, and `closed` says that it asks for a key."""
     plugin = MarshmallowPlugin(schema_name_resolver=component)
     spec = APISpec(
-        "Switchyard",
+        "Pointsman",
         gateway.VERSION,
         "3.1.0",
         plugins=[plugin],

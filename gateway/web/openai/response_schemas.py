@@ -138,7 +138,7 @@ class Explained(Shape):
     model = Text(required=True)
     strategy = Word(*STRATEGIES, required=True)
     targets = Array(Map(), required=True)
-    out = Array(Map(), required=True)
+    unavailable = Array(Map(), required=True)
     fallbacks = Array(Text(), required=True)
     context_window_fallbacks = Array(Text(), required=True)
     content_policy_fallbacks = Array(Text(), required=True)
