@@ -34,9 +34,10 @@ settings = CachedSettings.settings
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = {"gevent": "gateway.server.gevent_worker.GatewayGeventWorker", "gthread": "gateway.server.gthread_worker.GatewayThreadWorker"}[
-    settings.worker_class
-]
+worker_class = {
+    "gevent": "gateway.server.gevent_worker.GatewayGeventWorker",
+    "gthread": "gateway.server.gthread_worker.GatewayThreadWorker",
+}[settings.worker_class]
 threads = settings.threads
 worker_connections = settings.connections
 keepalive = settings.keepalive

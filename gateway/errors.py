@@ -23,9 +23,10 @@ GatewayError
 The envelope is the same for all: {"error": {"message", "type", "param", "code"}}.
 """
 
+import copy
 import traceback
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 
 class GatewayError(Exception):
@@ -53,6 +54,8 @@ class GatewayError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        retryable: bool | None = None,
+        try_next_target: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -61,6 +64,26 @@ class GatewayError(Exception):
         self.code = code or self.code
         self.param = param or self.param
         self.retry_after = retry_after if retry_after is not None else self.retry_after
+        self.retryable = self.retryable if retryable is None else retryable
+        self.try_next_target = self.try_next_target if try_next_target is None else try_next_target
+
+    def with_retry_after(self, seconds: float) -> Self:
+        """The same error with another Retry-After."""
+        error = copy.copy(self)
+        error.retry_after = seconds
+        return error
+
+    def without_secret(self, secret: str) -> Self:
+        """The same error, with `***` wherever its members quote `secret`; itself where none does."""
+        members = ("message", "type", "code", "param")
+        quoting = [name for name in members if secret in (getattr(self, name) or "")]
+        if not quoting:
+            return self
+        error = copy.copy(self)
+        for name in quoting:
+            setattr(error, name, getattr(self, name).replace(secret, "***"))
+        error.args = (error.message,)
+        return error
 
     def envelope(self) -> dict[str, Any]:
         """The body of the answer."""
@@ -202,24 +225,25 @@ def upstream_error(
     """The error for an upstream's error `status` and what it said; `code` and `param` as they stood in its body."""
     code = code if isinstance(code, str) and code else None
     param = param if isinstance(param, str) and param else None
-    told: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
+    reported: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
     if status in (401, 402, 403):
-        return UpstreamCredentials(message, **told)
+        return UpstreamCredentials(message, **reported)
     if status == 429:
         kind = type if type in ("tokens", "insufficient_quota") else None
-        limited = UpstreamLimited(message, **told, retry_after=retry_after, type=kind, code=code)
-        limited.retryable = kind != "insufficient_quota"
-        return limited
+        retryable = kind != "insufficient_quota"
+        return UpstreamLimited(message, **reported, retry_after=retry_after, type=kind, code=code, retryable=retryable)
     if status == 504:
-        return UpstreamTimeout(message, **told)
+        return UpstreamTimeout(message, **reported)
     if status in (503, 529):
-        told["wait"] = retry_after or 0.0
-        return UpstreamFailed(message, **told, status=503, code="overloaded", retry_after=retry_after or 1.0)
+        reported["wait"] = retry_after or 0.0
+        return UpstreamFailed(message, **reported, status=503, code="overloaded", retry_after=retry_after or 1.0)
     if not 400 <= status < 500:
-        return UpstreamFailed(message, **told)
-    fault = UpstreamRejected(message, **told, status=status, code=code, param=param)
-    fault.retryable = fault.try_next_target = status in (408, 409, 425)
-    return fault
+        return UpstreamFailed(message, **reported)
+    # 408, 409 and 425 are about the moment, not about the request: RFC 9110 section 15.5 and RFC 8470 section 5.2.
+    passing = status in (408, 409, 425)
+    return UpstreamRejected(
+        message, **reported, status=status, code=code, param=param, retryable=passing, try_next_target=passing
+    )
 
 
 def error_location(error: BaseException) -> dict[str, Any]:
