@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 from gateway.echo import model
 from gateway.json_codec import dumps, loads
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import ClientWatch, raise_if_shutting_down
+from gateway.transport.client_watch import ClientWatch
 
 
 class EchoAdapter(BaseAdapter):
@@ -47,7 +47,7 @@ class EchoAdapter(BaseAdapter):
 
     def _paced(self, frames: list[bytes], watch: ClientWatch) -> Iterator[bytes | Pause]:
         for frame in frames:
-            raise_if_shutting_down(time.monotonic())
+            watch.raise_if_shutting_down(time.monotonic())
             yield frame
             if self._pace:
                 self._sleep(self._pace)

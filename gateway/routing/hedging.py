@@ -47,7 +47,9 @@ class HedgedAttempt(threading.Thread):
         said: "queue.Queue[HedgedAttempt]",
     ) -> None:
         super().__init__(name="hedge", daemon=True)
-        self.call = replace(call, watch=ClientWatch(poll_interval=PATROL), closers=[], attempts=[])
+        self.call = replace(
+            call, watch=ClientWatch(shutdown=call.watch.shutdown, poll_interval=PATROL), closers=[], attempts=[]
+        )
         self.target, self.attempt, self._work, self._begun, self._said = target, attempt, work, begun, said
         self.items: queue.Queue[Any] = queue.Queue(MOST_AHEAD)
 

@@ -104,9 +104,9 @@ class ResponseWriter(wsgi.Response):  # type: ignore[misc]
         """Raise ConnectionResetError where the client, its call or this process has no more time."""
         now = time.monotonic()
         self._stalled_at = self._stalled_at or now
-        call = (self.environ or {}).get(CALL)
+        call = self.environ.get(CALL)
         until = self._stalled_at + PATIENCE if call is None else call.deadline
-        if now >= min(until, SHUTDOWN.deadline):
+        if now >= min(until, self.environ[SHUTDOWN].deadline):
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing")
 
 
@@ -117,7 +117,7 @@ def serve_request(worker: Any, request: Any, client: Any, address: Any, server: 
         worker.log.info("Autorestarting worker after current request.")
         worker.alive = False
     response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=ResponseWriter)
-    environ["wsgi.multithread"], response.environ = True, environ
+    environ["wsgi.multithread"], environ[SHUTDOWN], response.environ = True, worker.shutdown, environ
     began = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants the span alone
     if last or not worker.alive or not worker.cfg.keepalive:
         response.force_close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gateway.server.shutdown import SHUTDOWN
+from gateway.server.shutdown import Shutdown
 
 LINGER = 2.0
 """Seconds that a connection is kept after all is said: for a client to close its end, or to ask once more."""
@@ -60,14 +60,23 @@ class WorkerMixin:
     """What both workers have of ours."""
 
     cfg: Any
+    wsgi: Any
+    shutdown: Shutdown
 
     def init_process(self) -> None:
-        self.cfg = CachedConfig(self.cfg)
+        self.cfg, self.shutdown = CachedConfig(self.cfg), Shutdown()
         super().init_process()  # type: ignore[misc]
+
+    def load_wsgi(self) -> None:
+        """Start the application's background threads: this runs in the worker, and after gevent has patched `threading`."""
+        super().load_wsgi()  # type: ignore[misc]
+        start_background = getattr(self.wsgi, "start_background", None)
+        if start_background is not None:
+            start_background()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
         super().handle_error(req, JsonErrorSocket(client), addr, exc)  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        SHUTDOWN.start(self.cfg.graceful_timeout)
+        self.shutdown.start(self.cfg.graceful_timeout)
         super().handle_exit(sig, frame)  # type: ignore[misc]

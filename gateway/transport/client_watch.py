@@ -10,7 +10,7 @@ from typing import Protocol
 import requests
 
 from gateway.errors import CALL_TIMEOUT, ClientDisconnected, ShuttingDown
-from gateway.server.shutdown import SHUTDOWN
+from gateway.server.shutdown import NO_SHUTDOWN, Shutdown
 
 READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 ESTABLISHED = 1
@@ -58,6 +58,7 @@ class ClientWatch:
     """
 
     client: socket.socket | None = None
+    shutdown: Shutdown = NO_SHUTDOWN
     deadline: float = math.inf
     deadline_kind: str = TOTAL
     idle_timeout: float = math.inf
@@ -84,9 +85,14 @@ class ClientWatch:
 
     def check_client(self) -> None:
         """Raise ClientDisconnected if the client left."""
-        raise_if_shutting_down(time.monotonic())
+        self.raise_if_shutting_down(time.monotonic())
         if self.client is not None:
             self._check_connected(self.client)
+
+    def raise_if_shutting_down(self, now: float) -> None:
+        """Raise ShuttingDown when the process has no more time."""
+        if now >= self.shutdown.deadline:
+            raise ShuttingDown("The gateway is shutting down. Ask again: another process will answer.")
 
     def connect_time_left(self) -> float:
         """Seconds in which a connection has to be there."""
@@ -103,8 +109,8 @@ class ClientWatch:
         if self.received:
             self.received_at, self.received = now, False
         until = min(until, self._bound())
-        if now >= SHUTDOWN.deadline:
-            raise_if_shutting_down(now)
+        if now >= self.shutdown.deadline:
+            self.raise_if_shutting_down(now)
         if self.client is not None and now - self.checked_at >= CLIENT_CHECK_INTERVAL:
             self.checked_at = now
             self._check_connected(self.client)
@@ -126,7 +132,7 @@ class ClientWatch:
 
     def _ready(self, upstream: socket.socket, events: int, until: float) -> int:
         while (left := until - (now := time.monotonic())) > 0:
-            raise_if_shutting_down(now)
+            self.raise_if_shutting_down(now)
             if self.cancelled:
                 raise ClientDisconnected("another answer was first")
             if came := self._poll(upstream, events, min(left, self.poll_interval)):
@@ -139,7 +145,7 @@ class ClientWatch:
         """Wait for nothing but the time to pass. Raises ClientDisconnected."""
         until = time.monotonic() + seconds
         while (left := until - (now := time.monotonic())) > 0:
-            raise_if_shutting_down(now)
+            self.raise_if_shutting_down(now)
             self._poll(None, 0, min(left, MAX_POLL))
 
     def _poll(self, upstream: socket.socket | None, events: int, left: float) -> int:
@@ -189,9 +195,3 @@ def _established(client: socket.socket) -> bool:
         return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
     except OSError:
         return client.family == socket.AF_UNIX
-
-
-def raise_if_shutting_down(now: float) -> None:
-    """Raise ShuttingDown when the process has no more time."""
-    if now >= SHUTDOWN.deadline:
-        raise ShuttingDown("The gateway is shutting down. Ask again: another process will answer.")

@@ -13,6 +13,7 @@ from gateway.errors import InvalidRequest, ModelNotFound, Overloaded
 from gateway.openai_types import Chat
 from gateway.routing.call import Call
 from gateway.server.response_writer import CALL
+from gateway.server.shutdown import NO_SHUTDOWN, SHUTDOWN
 from gateway.transport.client_watch import ClientWatch
 from gateway.web.body import json_body
 from gateway.web.services import Services
@@ -65,7 +66,7 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
         policy=policy,
         session=environ.get("HTTP_X_GATEWAY_SESSION") or chat.get("user") or "",
         fallback_routes=partial(registry.fallback_routes, policy),
-        watch=ClientWatch(environ.get("gunicorn.socket")),
+        watch=ClientWatch(environ.get("gunicorn.socket"), environ.get(SHUTDOWN, NO_SHUTDOWN)),
         strict=strict or services.settings.strict,
         deadline=deadline(environ.get("HTTP_X_GATEWAY_TIMEOUT")),
     )
