@@ -12,8 +12,8 @@ RUN pip install --no-cache-dir --disable-pip-version-check --requirement require
 COPY app.py wsgi.py gunicorn.conf.py ./
 COPY gateway gateway
 
-RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin switchyard
-USER switchyard
+RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin pointsman
+USER pointsman
 
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
