@@ -64,7 +64,7 @@ def window(limit: RateLimitItem, whose: str) -> tuple[float, int]:
 
 def add_headers(response: Response) -> None:
     """x-ratelimit-*-requests, of the limit that is nearest to its end."""
-    whose = g.get("asker")
+    whose = g.get("limit_subject")
     if whose is None:
         return
     found = [(*window(limit, whose), limit) for limit in current_services().limits]
