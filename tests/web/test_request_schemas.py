@@ -14,7 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.json_codec import loads
 from gateway.web.openai.message_schemas import MESSAGE, plain
 from gateway.web.openai.request_schemas import CHAT, TOOL, chat, embeddings, plain_tool
-from tests.support.chat_examples import ACCEPTED, ASKED, CALL, HELLO, REFUSED, asked
+from tests.support.chat_examples import ACCEPTED, CALL, HELLO, MINIMAL_CHAT, REFUSED, chat_with
 from tests.support.chat_strategies import chat_requests
 
 
@@ -36,7 +36,7 @@ def test_a_fault_is_told_with_its_path(data, param, message):
 
 @pytest.mark.parametrize("field", ["temperature", "n", "max_tokens", "seed", "stream", "stop", "user", "messages"])
 def test_an_integer_beyond_64_bits_is_a_fault_in_any_field_that_we_know(field):
-    data = loads(json.dumps({**ASKED, field: 1 << 80}).encode())
+    data = loads(json.dumps({**MINIMAL_CHAT, field: 1 << 80}).encode())
     with pytest.raises(InvalidRequest, match=field):
         chat(data)
 
@@ -44,24 +44,26 @@ def test_an_integer_beyond_64_bits_is_a_fault_in_any_field_that_we_know(field):
 def test_a_name_has_no_line_end():
     """Apart from the others, since to Python, and not to ECMAScript, a pattern's `$` stands before it too."""
     with pytest.raises(InvalidRequest, match="must match"):
-        chat(asked(tools=[{"type": "function", "function": {"name": "f\n"}}]))
+        chat(chat_with(tools=[{"type": "function", "function": {"name": "f\n"}}]))
 
 
 def test_an_integer_beyond_64_bits_passes_in_a_field_that_we_do_not_know():
-    data = loads(json.dumps({**ASKED, "x": 1 << 80}).encode())
+    data = loads(json.dumps({**MINIMAL_CHAT, "x": 1 << 80}).encode())
     assert chat(data) is data
 
 
 def test_an_integer_written_as_a_fraction_is_an_integer():
-    assert repr(chat(asked(n=2.0, max_tokens=5.0, temperature=1.0))) == repr(asked(n=2, max_tokens=5, temperature=1.0))
+    assert repr(chat(chat_with(n=2.0, max_tokens=5.0, temperature=1.0))) == repr(
+        chat_with(n=2, max_tokens=5, temperature=1.0)
+    )
 
 
 def test_long_keys_and_values_are_cut_in_messages():
     with pytest.raises(InvalidRequest) as refused:
-        chat(asked(logit_bias={"k" * 10**6: "v" * 10**6}))
+        chat(chat_with(logit_bias={"k" * 10**6: "v" * 10**6}))
     assert len(refused.value.message) < 200
     with pytest.raises(InvalidRequest) as refused:
-        chat(asked(verbosity="v" * 10**6))
+        chat(chat_with(verbosity="v" * 10**6))
     assert len(refused.value.message) < 200
 
 
@@ -223,7 +225,7 @@ def test_the_commonest_messages_go_the_quick_way(message):
 
 
 def test_a_schema_can_be_used_by_itself():
-    assert CHAT.load(ASKED) is ASKED
+    assert CHAT.load(MINIMAL_CHAT) is MINIMAL_CHAT
     assert CHAT.validate({"model": "m"}) == {"messages": ["is required"]}
     with pytest.raises(ValidationError):
         CHAT.load({"model": "m", "messages": "x"})
