@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 from gateway.catalog import model_info, substitutes
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Provider, Target, Vendor
+from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Provider, Target, Targets, Vendor
 from gateway.errors import ModelNotFound
 
 CACHED_NAMES = 2048
 LONGEST_CACHED = 256
 """A client may ask for a name of megabytes: such names are not kept."""
 
-Targets = tuple[Target, ...]
 NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 NO_POLICIES: Mapping[str, Policy] = MappingProxyType({})
 

@@ -95,6 +95,8 @@ class Target:
         return f"{self.provider.name}/{self.model}"
 
 
+Targets = tuple[Target, ...]
+
 COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")
 
 MISTRAL_REFUSES = frozenset(

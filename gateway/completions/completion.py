@@ -21,6 +21,7 @@ def complete(router: Router, call: Call) -> Json:
 def embed(router: Router, call: Call) -> Json:
     """The response to an embeddings request. Raises GatewayError."""
     response = router.embeddings(call)
+    call.usage = response.get("usage")
     router.settle(call)
     call.finish()
     return response

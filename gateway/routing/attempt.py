@@ -1,11 +1,12 @@
-"""One attempt: a request to one target, and what comes back, which must not lie."""
+"""One try at one target, from its request to the end of its response."""
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import requests
 import structlog
@@ -18,140 +19,239 @@ from gateway.errors import (
     Untranslatable,
     UpstreamCredentials,
     UpstreamFailed,
+    UpstreamFault,
     error_location,
-    upstream_error,
 )
 from gateway.health.target_health import TargetLease
-from gateway.json_codec import dumps, loads
+from gateway.json_codec import dumps
 from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.routing.call import Call
-from gateway.routing.failover import retry_after
+from gateway.routing.response_checks import complete_stream, completion_as_chunks, json_object
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import FIRST_CONTENT, TARGET, TOTAL
+from gateway.transport.client_watch import FIRST_CONTENT, TARGET, TOTAL, ClientWatch
 from gateway.transport.exchange import Exchange
 from gateway.transport.http_transport import Transport, transport_error
 
-PLAIN_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
-STREAM_HEADERS = PLAIN_HEADERS | {"Accept": "text/event-stream"}
-Stream = Generator[Chunk | Pause, None, None]
-CONTENT = ("content", "refusal", "reasoning_content", "tool_calls", "function_call", "audio", "thinking_blocks")
+# `identity`: a compressed stream would arrive in bursts, and what is passed on would have to be unpacked.
+JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
+STREAM_HEADERS = JSON_HEADERS | {"Accept": "text/event-stream"}
+# A reasoning model may think for minutes before its first content.
+REASONING_FACTOR = 5
+# Characters below which a key is a placeholder, and masking it would only damage words.
+MIN_MASKED_KEY = 8
+
+ChunkStream = Generator[Chunk | Pause, None, None]
 
 
 class Timeouts(NamedTuple):
-    """Seconds that a call may take in all, until a stream's first content, and between its events."""
+    """Seconds that a call may take in total, until a stream's first content, and between its events."""
 
     total: float = 600.0
     first_content: float = 120.0
     idle: float = 120.0
 
-    def content(self, target: Target, chat: Chat) -> float:
-        """Until the first content; where the target has no time of its own, a model that thinks has five times as long."""
+    def until_content(self, target: Target, chat: Chat) -> float:
+        """Seconds until the first content; more for reasoning, unless the target has a timeout of its own."""
         if target.first_content_timeout is not None:
             return target.first_content_timeout
-        thinks = target.model_info.reasoning or chat.get("reasoning_effort") not in (None, "none")
-        return self.first_content * 5 if thinks else self.first_content
+        reasons = target.model_info.reasoning or chat.get("reasoning_effort") not in (None, "none")
+        return self.first_content * REASONING_FACTOR if reasons else self.first_content
 
 
 class RequestKind(NamedTuple):
-    """A kind of request that is answered as a whole."""
+    """A kind of request that has a plain response: how an adapter translates it, and the response to it."""
 
     vendor_request: Callable[[Adapter, TargetRequest], VendorRequest]
-    answer: Callable[[Adapter, TargetRequest, Json], Json]
+    response: Callable[[Adapter, TargetRequest, Json], Json]
 
 
+@dataclass(frozen=True, slots=True)
 class UpstreamCaller:
-    """Asks targets. `admit(target)` raises UpstreamLimited while the target's own limits are used up."""
+    """What all attempts share. `admit(target)` raises UpstreamLimited while the target's own limits are used up."""
 
-    def __init__(self, transport: Transport, timeouts: Timeouts, admit: Callable[[Target], None]) -> None:
-        self._transport, self._timeouts, self._admit = transport, timeouts, admit
+    transport: Transport
+    timeouts: Timeouts
+    admit: Callable[[Target], None]
 
-    def fetch(self, call: Call, target: Target, attempt: TargetLease, kind: RequestKind) -> Json:
-        """The whole answer of one attempt, which is over then. Raises GatewayError."""
-        adapter, request = ADAPTERS[target.provider.vendor.dialect], call.request_for(target)
-        with attempt:
-            exchange = self._open(call, target, attempt, kind.vendor_request(adapter, request), PLAIN_HEADERS)
-            with closing(exchange), _Blamed(target):
+    def attempt(self, call: Call, target: Target, lease: TargetLease) -> "UpstreamAttempt":
+        """An attempt that waits for the upstream and watches the client meanwhile."""
+        return UpstreamAttempt(self, call, target, lease, call.watch, registers_close=True)
+
+    def hedged_attempt(self, call: Call, target: Target, lease: TargetLease, watch: ClientWatch) -> "UpstreamAttempt":
+        """An attempt beside another, in a thread of its own, which closes it."""
+        return UpstreamAttempt(self, call, target, lease, watch, registers_close=False)
+
+
+class UpstreamAttempt:
+    """
+    One try of `call` at `target`; `watch` has its time bounds. It is over, and the target's health knows how it ended,
+    when `fetch` returns, when the stream is exhausted or closed, or when either raises.
+
+    It alone writes what the call says of attempts: `attempts`, `dropped`, `served_by`, `served_model`, `first_content`.
+    """
+
+    __slots__ = ("_adapter", "_caller", "_registers_close", "call", "dropped", "lease", "started", "target", "watch")
+
+    def __init__(
+        self,
+        caller: UpstreamCaller,
+        call: Call,
+        target: Target,
+        lease: TargetLease,
+        watch: ClientWatch,
+        *,
+        registers_close: bool,
+    ) -> None:
+        self._caller, self._registers_close = caller, registers_close
+        self._adapter = ADAPTERS[target.provider.vendor.dialect]
+        self.call, self.target, self.lease, self.watch = call, target, lease, watch
+        self.started = time.monotonic()
+        self.dropped: tuple[str, ...] = ()
+
+    def fetch(self, kind: RequestKind) -> Json:
+        """The plain response. Raises GatewayError."""
+        adapter, request = self._adapter, self.call.request_for(self.target)
+        with self.lease:
+            vendor_request = kind.vendor_request(adapter, request)
+            body = dumps(vendor_request.body)
+            with map_upstream_errors(self.target), closing(self._open(vendor_request, body, JSON_HEADERS)) as exchange:
                 deque(exchange.wait_for_headers(), 0)
-                told = kind.answer(adapter, request, _json(exchange, target, adapter))
-            attempt.record_latency(streams=False)
-        return told
+                response = kind.response(adapter, request, json_object(exchange, adapter, self.target.provider.name))
+            self.lease.record_latency(streams=False)
+        return response
 
-    def stream(self, call: Call, target: Target, attempt: TargetLease) -> Stream:
+    def stream(self) -> ChunkStream:
         """
-        The chunks of one attempt, which is over with them: from the first with content on, and PAUSE.
+        The chunks from the first with content on, and PAUSE.
 
         Raises GatewayError, also for a stream that ends before all of its choices have.
         """
-        adapter, request = ADAPTERS[target.provider.vendor.dialect], call.request_for(target)
-        with attempt:
-            exchange = self._open(call, target, attempt, adapter.vendor_request(request), STREAM_HEADERS)
-            with closing(exchange), _Blamed(target):
+        adapter, request = self._adapter, self.call.request_for(self.target)
+        with self.lease:
+            vendor_request = adapter.vendor_request(request)
+            body = dumps(vendor_request.body)
+            with (
+                map_upstream_errors(self.target),
+                closing(self._open(vendor_request, body, STREAM_HEADERS)) as exchange,
+            ):
                 yield from exchange.wait_for_headers()
                 if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
-                    yield from _honest(adapter.chunks(request, adapter.events(exchange.blocks())))
+                    chunks = complete_stream(adapter.chunks(request, adapter.events(exchange.blocks())))
                 else:
-                    yield from _as_chunks(adapter.completion(request, _json(exchange, target, adapter)))
+                    completion = json_object(exchange, adapter, self.target.provider.name)
+                    chunks = completion_as_chunks(adapter.completion(request, completion))
+                for chunk in chunks:
+                    if chunk is not PAUSE:
+                        self._bound_idle_time()
+                        yield chunk
+                        break
+                    yield chunk
+                yield from chunks
 
-    def first_content_received(self, call: Call, target: Target) -> None:
-        """The first content of a stream is there: from now on, its silences are bounded."""
-        idle_timeout = self._timeouts.idle if target.idle_timeout is None else target.idle_timeout
-        call.watch.content_started(*self._bounds(call, target), idle_timeout)
+    def record_response(self, response: Json) -> None:
+        """The first content, or the whole response, is there, and the client gets it."""
+        call = self.call
+        self._record("200")
+        call.served_by, call.served_model, call.first_content = self.target, response.get("model"), time.monotonic()
 
-    def _open(
-        self, call: Call, target: Target, attempt: TargetLease, wanted: VendorRequest, headers: dict[str, str]
-    ) -> Exchange:
-        """Send a request; the exchange is closed with the call at the latest."""
-        call.dropped, call.attempt_started = wanted.dropped, time.monotonic()
-        if call.strict and wanted.dropped:
-            name, field = target.provider.name, wanted.dropped[0]
-            raise Untranslatable(f"{name} cannot be told {field} of this request.", param=field)
-        self._admit(target)
-        provider = target.provider
-        credentials = ADAPTERS[provider.vendor.dialect].credentials(provider.key) if provider.key else {}
-        watch = call.watch
-        watch.idle_timeout, watch.connect_timeout = (
-            math.inf,
-            math.inf if target.connect_timeout is None else target.connect_timeout,
-        )
-        watch.deadline, watch.deadline_kind = self._bounds(call, target)
-        attempt.short_deadline = call.deadline - call.attempt_started < self._timeouts.total / 2
-        if headers is STREAM_HEADERS:
-            content_by = call.attempt_started + self._timeouts.content(target, call.chat)
-            if content_by < watch.deadline:
-                watch.deadline, watch.deadline_kind = content_by, FIRST_CONTENT
-        try:
-            exchange = self._transport.open(
-                provider.base_url + wanted.path,
-                {**headers, **wanted.headers, **credentials},
-                dumps(wanted.body),
-                watch,
+    def record_failure(self, error: GatewayError) -> None:
+        """The attempt failed; a refused credential is logged, since only the gateway's owner can replace it."""
+        if isinstance(error, UpstreamFault):
+            self._record(str(error.upstream_status))
+        else:
+            self.call.dropped = self.dropped
+        if isinstance(error, UpstreamCredentials):
+            provider = self.target.provider
+            structlog.get_logger().error(
+                "credential_refused",
+                request_id=self.call.id,
+                status=error.upstream_status,
+                provider=provider.name,
+                base_url=provider.base_url,
             )
-        except requests.RequestException as error:
-            raise transport_error(error, provider.name) from error
-        call.closers.append(exchange.close)
+
+    def record_cancelled(self) -> None:
+        """Another attempt answered first; the upstream counts the prompt all the same."""
+        self.call.cancelled_targets.append(self.target)
+        self._record("cancelled")
+
+    def _record(self, status: str) -> None:
+        self.call.dropped = self.dropped
+        self.call.record_attempt(self.target, status, time.monotonic() - self.started)
+
+    def _open(self, request: VendorRequest, body: bytes, headers: Mapping[str, str]) -> Exchange:
+        """Send a request; the exchange is closed with the call at the latest. Raises GatewayError, requests' errors."""
+        call, target, watch, timeouts = self.call, self.target, self.watch, self._caller.timeouts
+        provider = target.provider
+        self.dropped = request.dropped
+        if call.strict and request.dropped:
+            field = request.dropped[0]
+            raise Untranslatable(f"{provider.name} does not support {field} of this request.", param=field)
+        self._caller.admit(target)
+        watch.idle_timeout = math.inf
+        watch.connect_timeout = math.inf if target.connect_timeout is None else target.connect_timeout
+        watch.deadline, watch.deadline_kind = self._deadline()
+        # A client that gives little time learns nothing about the target.
+        self.lease.short_deadline = call.deadline - self.started < timeouts.total / 2
+        if headers is STREAM_HEADERS:
+            content_deadline = self.started + timeouts.until_content(target, call.chat)
+            if content_deadline < watch.deadline:
+                watch.deadline, watch.deadline_kind = content_deadline, FIRST_CONTENT
+        credentials = self._adapter.credentials(provider.key) if provider.key else {}
+        headers = {**headers, **request.headers, **credentials}
+        exchange = self._caller.transport.open(provider.base_url + request.path, headers, body, watch)
+        if self._registers_close:
+            call.closers.append(exchange.close)
         return exchange
 
-    def _bounds(self, call: Call, target: Target) -> tuple[float, str]:
-        """When all of an attempt's answer must be there, and what is late if it is not."""
-        if target.timeout is None or call.attempt_started + target.timeout >= call.deadline:
-            return call.deadline, TOTAL
-        return call.attempt_started + target.timeout, TARGET
+    def _bound_idle_time(self) -> None:
+        """The first content is there: from now on the time between events is bounded."""
+        own_timeout = self.target.idle_timeout
+        self.watch.content_started(
+            *self._deadline(), self._caller.timeouts.idle if own_timeout is None else own_timeout
+        )
+
+    def _deadline(self) -> tuple[float, str]:
+        """When all of the response must be there, and the word for having missed that."""
+        timeout, deadline = self.target.timeout, self.call.deadline
+        if timeout is None or self.started + timeout >= deadline:
+            return deadline, TOTAL
+        return self.started + timeout, TARGET
 
 
-def failed(call: Call, target: Target, error: GatewayError) -> None:
-    """Write a failed attempt into the trail of its call; a credential of ours that was refused is ours to mend."""
-    call.failed(target, error)
-    if isinstance(error, UpstreamCredentials):
-        where = {"provider": target.provider.name, "base_url": target.provider.base_url}
-        structlog.get_logger().error("credential_refused", request_id=call.id, status=error.upstream_status, **where)
+class map_upstream_errors:  # noqa: N801 - it reads as a function: with map_upstream_errors(target)
+    """
+    Within it, what fails is the upstream's fault: the transport's errors become the gateway's, and an adapter that
+    stumbles over a shape that the vendor's API never had has met an invalid response. No error quotes the provider's key.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._provider = target.provider
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        name, key, failure = self._provider.name, self._provider.key or "", error
+        if isinstance(error, requests.RequestException):
+            failure = transport_error(error, name)
+        elif isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+            structlog.get_logger().error("invalid_response", provider=name, **error_location(error))
+            failure = UpstreamFailed(f"{name} sent an invalid response.", upstream_status="invalid_response")
+        if isinstance(failure, GatewayError) and len(key) >= MIN_MASKED_KEY:
+            failure = failure.without_secret(key)
+        if failure is not error:
+            raise failure from error
 
 
 def _chat_request(adapter: Adapter, request: TargetRequest) -> VendorRequest:
     return adapter.vendor_request(request)
 
 
-def _completion(adapter: Adapter, request: TargetRequest, data: Json) -> Completion:
-    return adapter.completion(request, data)
+def _completion(adapter: Adapter, request: TargetRequest, body: Json) -> Completion:
+    return adapter.completion(request, body)
 
 
 def _embeddings_request(adapter: Adapter, request: TargetRequest) -> VendorRequest:
@@ -161,97 +261,4 @@ def _embeddings_request(adapter: Adapter, request: TargetRequest) -> VendorReque
 
 
 CHAT = RequestKind(_chat_request, _completion)
-EMBEDDINGS = RequestKind(_embeddings_request, lambda _adapter, _ask, data: data)
-
-
-class _Blamed:
-    """
-    Within it, the upstream is to blame: the transport's errors get the gateway's names, and what an adapter stumbles
-    over is nonsense, JSON of a shape that its API never had.
-    """
-
-    def __init__(self, target: Target) -> None:
-        self._name = target.provider.name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, requests.RequestException):
-            raise transport_error(error, self._name) from error
-        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
-            structlog.get_logger().error("invalid_response", provider=self._name, **error_location(error))
-            message = f"{self._name} answered with something that makes no sense."
-            raise UpstreamFailed(message, upstream_status="invalid_response") from error
-
-
-def _json(exchange: Exchange, target: Target, adapter: Adapter) -> Json:
-    """The object in the body of a 200. Raises UpstreamFault for any other answer."""
-    name = target.provider.name
-    body = exchange.read_body()
-    try:
-        data = loads(body)
-    except ValueError as error:
-        if exchange.status == 200:
-            raise UpstreamFailed(
-                f"{name} answered with something that is no JSON.", upstream_status="invalid_response"
-            ) from error
-        data = body.decode("utf-8", "replace")
-    if exchange.status != 200:
-        said = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
-        raise upstream_error(said.pop("status", exchange.status), **said)
-    if not isinstance(data, dict):
-        raise UpstreamFailed(
-            f"{name} answered with something that is no completion.", upstream_status="invalid_response"
-        )
-    return data
-
-
-def _has_content(chunk: Chunk) -> bool:
-    return any(
-        choice.get("finish_reason") or any(choice["delta"].get(name) for name in CONTENT) for choice in chunk["choices"]
-    )
-
-
-def _honest(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
-    """
-    The same chunks, from the first with content on, the ones before it with it.
-
-    Raises UpstreamFailed if they end before every choice has its finish_reason; once all have, the answer is whole,
-    whatever happens to the connection.
-    """
-    first_content_received, finished = set[int](), set[int]()
-    held: list[Chunk] | None = []
-    try:
-        for chunk in chunks:
-            if chunk is PAUSE:
-                yield chunk
-                continue
-            for choice in chunk["choices"]:
-                (finished if choice.get("finish_reason") else first_content_received).add(choice["index"])
-            if held is None:
-                yield chunk
-                continue
-            held.append(chunk)
-            if _has_content(chunk):
-                yield from held
-                held = None
-    except requests.RequestException:
-        if not finished or first_content_received - finished:
-            raise
-    if not finished or first_content_received - finished:
-        raise UpstreamFailed("The upstream ended its stream without a finish_reason.", upstream_status="truncated")
-
-
-def _as_chunks(completion: Completion) -> Iterator[Chunk]:
-    """A whole answer as a stream, for an upstream that does not stream."""
-    frame = {**completion, "object": "chat.completion.chunk"}
-    used = frame.pop("usage", None)
-    for choice in completion["choices"]:
-        delta = dict(choice["message"])
-        if delta.get("tool_calls"):
-            delta["tool_calls"] = [{**call, "index": n} for n, call in enumerate(delta["tool_calls"])]
-        told: dict[str, Any] = {name: value for name, value in choice.items() if name != "message"}
-        yield {**frame, "choices": [{**told, "delta": delta}]}
-    if used:
-        yield {**frame, "choices": [], "usage": used}
+EMBEDDINGS = RequestKind(_embeddings_request, lambda _adapter, _request, body: body)

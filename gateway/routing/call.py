@@ -1,33 +1,29 @@
-"""One client's request on its way: what it asks, what became of it, and what has to be closed when it is over."""
+"""A client's request, what became of it, and what has to be closed when it is over."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.catalog.registry import Route
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.vendors import Target
+from gateway.catalog.vendors import Target, Targets
 from gateway.dialects.contract import ClientDialect, TargetRequest
 from gateway.dialects.openai.client import CLIENT_DIALECT
-from gateway.errors import ClientDisconnected, GatewayError, UpstreamFault
-from gateway.openai_types import Chat, Json
+from gateway.errors import ClientDisconnected, GatewayError
+from gateway.openai_types import Chat
 from gateway.routing.stream_resume import Transcript, resume_request
 from gateway.transport.client_watch import ClientWatch
 
-MOST_LISTED = 6000
-"""Characters of dropped paths that fit a header; of more, only what they are part of is told."""
-MOST_ROOTS = 50
-MODEL_SHOWN = 200
-"""Characters of a model's name in the log."""
-COUNTS = ("prompt_tokens", "completion_tokens")
-SHORTEST_KEY = 8
-"""Characters below which a key is a placeholder, and masking it would only maul words."""
+# Characters of dropped paths that a header holds; of more, only the top-level fields are listed, and at most so many.
+MAX_PATHS_LENGTH, MAX_FIELDS = 6000, 50
+# Characters of a model's name in the log.
+MAX_MODEL_LENGTH = 200
+TOKEN_COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 class AttemptRecord(NamedTuple):
-    """An attempt: what it came to (a status, or a word where there was none), and after how many seconds that was known."""
+    """An attempt that has ended: its status, or a word where the upstream sent none, and the seconds until that was known."""
 
     provider: str
     model: str
@@ -38,14 +34,16 @@ class AttemptRecord(NamedTuple):
 @dataclass(slots=True, kw_only=True)
 class Call:
     """
-    `created` in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
-    sticks to; `more(kind)`: where the policy's fallbacks of a kind lead. `outcome` stays "client_disconnected" unless the
-    end is reached.
+    The client's request, and its outcome.
+
+    `created` is in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
+    keeps to one target; `fallback_routes(kind)`: where the policy's fallbacks of a kind lead.
     """
 
+    # The request: written when it is made; `deadline` is shortened once, by the router.
     id: str
     chat: Chat
-    targets: tuple[Target, ...]
+    targets: Targets
     created: int
     client: ClientDialect = CLIENT_DIALECT
     policy: Policy = DEFAULT_POLICY
@@ -55,58 +53,38 @@ class Call:
     strict: bool = False
     deadline: float = math.inf
 
-    served_by: Target | None = None
-    model: str | None = None
+    # What the attempts came to: written by UpstreamAttempt.
     attempts: list[AttemptRecord] = field(default_factory=list)
-    attempt_started: float = 0.0
-    dropped: tuple[str, ...] = ()
-    usage: Mapping[str, Any] | None = None
-    first_content: float | None = None
-    transcript: Transcript | None = None
-    hedge_winner: "Call | None" = None
-    """The one of two attempts at once that won: it has the watch of the answer."""
     cancelled_targets: list[Target] = field(default_factory=list)
+    dropped: tuple[str, ...] = ()
+    served_by: Target | None = None
+    served_model: str | None = None
+    first_content: float | None = None
+
+    # What the client has of a stream that may be resumed elsewhere: written by the router.
+    transcript: Transcript | None = None
+
+    # The outcome: written by completions/. It stays "client_disconnected" unless the end is reached.
+    usage: Mapping[str, Any] | None = None
     outcome: str = "client_disconnected"
     error: GatewayError | None = None
     fault: Mapping[str, Any] | None = None
+
+    # Called when the response is closed, the last one first.
     closers: list[Callable[[], None]] = field(default_factory=list)
-    """What is called when the response is closed, the last one first."""
 
     def request_for(self, target: Target) -> TargetRequest:
-        """The same request, of one target; what was answered already is to be carried on."""
-        said = self.transcript.text if self.transcript else ""
-        chat = resume_request(self.chat, said, target) if said else self.chat
+        """The request as one target gets it: where content was sent already, it asks to resume the answer."""
+        text = self.transcript.text if self.transcript else ""
+        chat = resume_request(self.chat, text, target) if text else self.chat
         return TargetRequest(chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
 
-    def failed(self, target: Target, error: GatewayError) -> None:
-        """Write a failed attempt into the trail, such as `anthropic:529`; our key must not be in any message."""
-        if isinstance(error, UpstreamFault):
-            self._tried(target, str(error.upstream_status))
-        key = target.provider.key or ""
-        if len(key) >= SHORTEST_KEY:
-            for name in ("message", "type", "code", "param"):
-                said = getattr(error, name)
-                if said and key in said:
-                    setattr(error, name, said.replace(key, "***"))
-            error.args = (error.message,)
-
-    def record_first_content(self, target: Target, answer: Json) -> None:
-        """The first content, or the whole answer, is there."""
-        self._tried(target, "200")
-        self.served_by, self.model, self.first_content = target, answer.get("model"), time.monotonic()
-
-    def record_cancelled(self, target: Target) -> None:
-        """Another target answered first."""
-        self.cancelled_targets.append(target)
-        self._tried(target, "cancelled")
-
-    def _tried(self, target: Target, status: str) -> None:
-        self.attempts.append(
-            AttemptRecord(target.provider.name, target.model, status, time.monotonic() - self.attempt_started)
-        )
+    def record_attempt(self, target: Target, status: str, seconds: float) -> None:
+        """Add an attempt to the trail, such as `anthropic:529`."""
+        self.attempts.append(AttemptRecord(target.provider.name, target.model, status, seconds))
 
     def close(self) -> None:
-        """The response is out, or nobody wants it."""
+        """The response is sent, or the client has left."""
         try:
             while self.closers:
                 self.closers.pop()()
@@ -115,56 +93,56 @@ class Call:
                 self.close()
 
     def tokens(self) -> int:
-        """All that were used, as far as is known."""
+        """The tokens used in total, as far as is known."""
         total = (self.usage or {}).get("total_tokens")
         return total if isinstance(total, int) else 0
 
     def finish(self, error: GatewayError | None = None) -> None:
-        """The end is reached, with an answer or with an error; a client that left has not reached it."""
-        if isinstance(error, ClientDisconnected):
-            return
-        self.outcome, self.error = ("failed", error) if error else ("completed", None)
+        """The end is reached, with a response or with an error; where the client left, it is not."""
+        if not isinstance(error, ClientDisconnected):
+            self.outcome, self.error = ("failed", error) if error else ("completed", None)
 
     def trail(self) -> dict[str, str]:
         """What the gateway did, by header name without its `x-gateway-`."""
-        told = {"attempts": ",".join(f"{tried.provider}:{tried.status}" for tried in self.attempts)}
+        trail = {"attempts": ",".join(f"{attempt.provider}:{attempt.status}" for attempt in self.attempts)}
         if self.served_by:
-            told |= {"provider": self.served_by.provider.name, "model": self.served_by.model}
+            trail |= {"provider": self.served_by.provider.name, "model": self.served_by.model}
         if self.dropped:
-            told["dropped-params"] = ", ".join(header_list(self.dropped))
-        return told
+            trail["dropped-params"] = ", ".join(header_list(self.dropped))
+        return trail
 
     def log_fields(self, began: float) -> dict[str, Any]:
-        """What the request's log line says of it; `began` is when the request came, by `time.monotonic()`."""
-        used = self.usage or {}
-        target = self.served_by
+        """The call's part of the log line; `began` is when the request came, by `time.monotonic()`."""
+        usage, target = self.usage or {}, self.served_by
         fields = {
-            "model": self.chat["model"][:MODEL_SHOWN],
-            "served": str(self.model)[:MODEL_SHOWN] if self.model else None,
+            "model": self.chat["model"][:MAX_MODEL_LENGTH],
+            "served": str(self.served_model)[:MAX_MODEL_LENGTH] if self.served_model else None,
             "provider": target.provider.name if target else None,
             "attempts": [
                 {
-                    "target": f"{tried.provider}/{tried.model}"[:MODEL_SHOWN],
-                    "status": tried.status,
-                    "ms": round(1000 * tried.seconds, 1),
+                    "target": f"{attempt.provider}/{attempt.model}"[:MAX_MODEL_LENGTH],
+                    "status": attempt.status,
+                    "ms": round(1000 * attempt.seconds, 1),
                 }
-                for tried in self.attempts
+                for attempt in self.attempts
             ]
             or None,
             "stream": bool(self.chat.get("stream")),
             "outcome": self.outcome,
-            **{name: used[name] for name in COUNTS if isinstance(used.get(name), int)},
+            **{name: usage[name] for name in TOKEN_COUNTS if isinstance(usage.get(name), int)},
             "first_content_seconds": round(self.first_content - began, 6) if self.first_content else None,
         }
         if self.outcome == "client_disconnected":
-            fields["status"] = 499
+            fields["status"] = 499  # nginx's status for it: no response was sent to its end
         return {**fields, **(self.fault or {})}
 
 
 def header_list(paths: tuple[str, ...]) -> list[str]:
-    """Dropped paths for a list that is separated by commas."""
-    told = [path.replace(",", "%2C") for path in paths]
-    if sum(map(len, told)) <= MOST_LISTED:
-        return told
-    roots = list(dict.fromkeys(path.partition(".")[0].partition("[")[0][:100] for path in told))
-    return roots if len(roots) <= MOST_ROOTS else [*roots[:MOST_ROOTS], f"and {len(roots) - MOST_ROOTS} more fields"]
+    """Dropped paths for a header in which commas separate them."""
+    escaped = [path.replace(",", "%2C") for path in paths]
+    if sum(map(len, escaped)) <= MAX_PATHS_LENGTH:
+        return escaped
+    fields = list(dict.fromkeys(path.partition(".")[0].partition("[")[0][:100] for path in escaped))
+    return (
+        fields if len(fields) <= MAX_FIELDS else [*fields[:MAX_FIELDS], f"and {len(fields) - MAX_FIELDS} more fields"]
+    )

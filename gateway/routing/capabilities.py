@@ -3,11 +3,9 @@
 from typing import Any, NamedTuple
 
 from gateway import token_estimate
-from gateway.catalog.vendors import Target
+from gateway.catalog.vendors import Target, Targets
 from gateway.errors import Untranslatable
 from gateway.openai_types import Chat
-
-Targets = tuple[Target, ...]
 
 
 class Requirements(NamedTuple):

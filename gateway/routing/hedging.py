@@ -1,4 +1,4 @@
-"""Two attempts at once, where the first is late: the first content wins, the other is cancelled."""
+"""Two attempts at once, where the first is slow: the first content wins, the other attempt is cancelled."""
 
 import math
 import queue
@@ -6,168 +6,160 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from gateway.catalog.vendors import Target
 from gateway.errors import GatewayError, InternalError, error_location, without_traceback
-from gateway.health.target_health import TargetLease
-from gateway.routing.attempt import Stream, failed
+from gateway.routing.attempt import ChunkStream, UpstreamAttempt, UpstreamCaller
 from gateway.routing.call import Call
-from gateway.routing.failover import Failover
+from gateway.routing.target_queue import Acquired, TargetQueue
 from gateway.stream_events import PAUSE
 from gateway.transport.client_watch import ClientWatch
 
-Work = Callable[[Call, Target, TargetLease], Stream]
-Begun = Callable[[Call, Target], None]
-MOST_AHEAD = 64
-"""Chunks that an attempt may be ahead of the client."""
-PATROL = 0.05
-"""Seconds after which each side looks whether the other is still there."""
+# What an attempt is to do: the chunks of its stream, or its plain response as the one item.
+Work = Callable[[UpstreamAttempt], ChunkStream]
+# Chunks that an attempt may be ahead of the client.
+MAX_AHEAD = 64
+# Seconds after which each thread looks whether the other is still there.
+POLL_INTERVAL = 0.05
 END = object()
 
 
-class HedgedAttempt(threading.Thread):
+class AttemptThread(threading.Thread):
     """
-    One of the attempts, in a thread of its own, since each waits for its upstream.
+    One attempt in a thread of its own, since each waits for its upstream.
 
-    `said` gets this leg for each item of its own `items`: what it gave, END, or the error that it ended with.
+    `items` has what the attempt yields, then END or the error that ended it; for each of them the thread puts itself into `ready`.
     """
 
-    def __init__(
-        self,
-        call: Call,
-        target: Target,
-        attempt: TargetLease,
-        *,
-        work: Work,
-        begun: Begun,
-        said: "queue.Queue[HedgedAttempt]",
-    ) -> None:
+    def __init__(self, attempt: UpstreamAttempt, work: Work, ready: "queue.Queue[AttemptThread]") -> None:
         super().__init__(name="hedge", daemon=True)
-        self.call = replace(
-            call, watch=ClientWatch(shutdown=call.watch.shutdown, poll_interval=PATROL), closers=[], attempts=[]
-        )
-        self.target, self.attempt, self._work, self._begun, self._said = target, attempt, work, begun, said
-        self.items: queue.Queue[Any] = queue.Queue(MOST_AHEAD)
+        self.attempt, self._work, self._ready = attempt, work, ready
+        self.items: queue.Queue[Any] = queue.Queue(MAX_AHEAD)
 
     def run(self) -> None:
         try:
-            with closing(self._work(self.call, self.target, self.attempt)) as items:
-                began = False
+            with closing(self._work(self.attempt)) as items:
                 for item in items:
-                    if item is not PAUSE and not began:
-                        began = True
-                        self._begun(self.call, self.target)
-                    self._tell(item)
-            self._tell(END)
+                    self._put(item)
+            self._put(END)
         except GatewayError as error:
-            self._tell(without_traceback(error))
-        except Exception as error:  # noqa: BLE001 - a fault of ours: it must not leave the client waiting
-            structlog.get_logger().error("internal_error", request_id=self.call.id, **error_location(error))
-            self._tell(InternalError("The gateway failed."))
-        finally:
-            self.call.close()
+            self._put(without_traceback(error))
+        except Exception as error:  # noqa: BLE001 - a fault of the gateway: it must not leave the client waiting
+            structlog.get_logger().error("internal_error", request_id=self.attempt.call.id, **error_location(error))
+            self._put(InternalError("The gateway failed."))
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
-        self.call.watch.cancelled = True
+        self.attempt.watch.cancelled = True
 
-    def _tell(self, item: Any) -> None:
-        while not self.call.watch.cancelled:
+    def _put(self, item: Any) -> None:
+        while not self.attempt.watch.cancelled:
             try:
-                self.items.put(item, timeout=PATROL)
+                self.items.put(item, timeout=POLL_INTERVAL)
             except queue.Full:
                 continue
-            self._said.put(self)
+            self._ready.put(self)
             return
 
 
 class HedgedCall:
     """
-    The attempt of a plan, and, after `late` seconds without content, one of its next target beside it. `begun` is called
-    when the first content of one is there.
+    An attempt and, after `hedge_after` seconds without content, a second one of the next target beside it.
+
+    `attempt` is the one that answered, or the one that failed last. `decided`: there is no room for another hedge in this call.
     """
 
-    def __init__(self, call: Call, failover: Failover, late: float, work: Work, begun: Begun = lambda *_: None) -> None:
-        self._call, self._failover, self._work, self._begun = call, failover, work, begun
-        self._said: queue.Queue[HedgedAttempt] = queue.Queue()
-        self._attempts: list[HedgedAttempt] = []
-        self._hedge_at = time.monotonic() + late
-        self._looked = 0.0
+    def __init__(
+        self,
+        caller: UpstreamCaller,
+        call: Call,
+        targets: TargetQueue,
+        first: Acquired,
+        *,
+        hedge_after: float,
+        work: Work,
+    ) -> None:
+        self._caller, self._call, self._targets, self._work = caller, call, targets, work
+        self._ready: queue.Queue[AttemptThread] = queue.Queue()
+        self._running: list[AttemptThread] = []
+        self._hedge_at = time.monotonic() + hedge_after
+        self._checked_at = 0.0
+        self._first = first
+        self.attempt = self._attempt(first)
+        self.decided = False
 
-    def run(self) -> Stream:
-        """What the winner says; PAUSE when nothing came before `wake`. Raises its error, or the last one's."""
+    def run(self) -> ChunkStream:
+        """What the winner yields; PAUSE when `yield_at` passes without anything. Raises its error, or the last one's."""
         try:
-            self._start(self._failover.target, self._failover.attempt)
+            self._start(self.attempt)
             winner = None
             while True:
-                hedged = self._next()
-                if (hedged is None or winner is None) and time.monotonic() >= self._call.watch.yield_at:
+                thread = self._next_ready()
+                if (thread is None or winner is None) and time.monotonic() >= self._call.watch.yield_at:
                     yield PAUSE
-                if hedged is None or winner not in (None, hedged):
+                if thread is None or winner not in (None, thread):
                     continue
-                item = hedged.items.get()
+                item = thread.items.get()
                 if item is END:
                     return
                 if isinstance(item, GatewayError):
-                    self._lost(hedged, item)
+                    self._fail(thread, item)
                     continue
                 if winner is None and item is not PAUSE:
-                    winner = hedged
-                    self._won(winner)
+                    winner = thread
+                    self._win(winner)
                 if winner is not None:
                     yield item
         finally:
-            for hedged in self._attempts:
-                hedged.cancel()
+            for thread in self._running:
+                thread.cancel()
 
-    def _start(self, target: Target, attempt: TargetLease) -> None:
-        hedged = HedgedAttempt(self._call, target, attempt, work=self._work, begun=self._begun, said=self._said)
+    def _attempt(self, acquired: Acquired) -> UpstreamAttempt:
+        # It watches no client: this thread does, and cancels it.
+        watch = ClientWatch(shutdown=self._call.watch.shutdown, poll_interval=POLL_INTERVAL)
+        return self._caller.hedged_attempt(self._call, acquired.target, acquired.lease, watch)
+
+    def _start(self, attempt: UpstreamAttempt) -> None:
+        thread = AttemptThread(attempt, self._work, self._ready)
         try:
-            hedged.start()
-        except RuntimeError as error:  # no thread is to be had
-            fault = InternalError("The gateway failed.")
-            with attempt:
-                raise fault from error
-        self._attempts.append(hedged)
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            with attempt.lease:
+                raise InternalError("The gateway failed.") from error
+        self._running.append(thread)
 
-    def _next(self) -> HedgedAttempt | None:
-        """The leg that has something to say; None after a while. Starts the second one when it is time."""
+    def _next_ready(self) -> AttemptThread | None:
+        """The thread that has an item; None after a while. Starts the second attempt when it is time."""
         now = time.monotonic()
-        if now - self._looked >= PATROL:
-            self._looked = now
+        if now - self._checked_at >= POLL_INTERVAL:
+            self._checked_at = now
             self._call.watch.check_client()
-        until = math.inf if self._failover.hedged else self._hedge_at - now
-        if until <= 0:
-            other = self._failover.hedge()
-            if other:
-                self._start(*other)
+        seconds = math.inf if self.decided else self._hedge_at - now
+        if seconds <= 0:
+            self.decided = True
+            second = self._targets.acquire_beside(self._first.target)
+            if second:
+                self._start(self._attempt(second))
         try:
-            return self._said.get(timeout=max(0.001, min(PATROL, until)))
+            return self._ready.get(timeout=max(0.001, min(POLL_INTERVAL, seconds)))
         except queue.Empty:
             return None
 
-    def _lost(self, hedged: HedgedAttempt, error: GatewayError) -> None:
-        """A leg failed before any content. Raises its error when it was the last."""
-        self._attempts.remove(hedged)
-        self._call.attempt_started = hedged.call.attempt_started
-        if not self._attempts:
-            self._failover.promote(hedged.target, hedged.attempt)
+    def _fail(self, thread: AttemptThread, error: GatewayError) -> None:
+        """An attempt failed before any content. Raises its error when it was the last."""
+        self._running.remove(thread)
+        if not self._running:
+            self.attempt = thread.attempt
             raise error
-        failed(self._call, hedged.target, error)
-        self._failover.record_hedge_failure(hedged.target, error)
+        thread.attempt.record_failure(error)
+        self._targets.after_hedge_failure(thread.attempt.target, error)
 
-    def _won(self, winner: HedgedAttempt) -> None:
-        self._failover.hedged = True
-        losers = [hedged for hedged in self._attempts if hedged is not winner]
-        for hedged in losers:
-            hedged.cancel()
-            self._call.attempt_started = hedged.call.attempt_started
-            self._call.record_cancelled(hedged.target)
-        self._attempts = [winner]
-        self._failover.promote(winner.target, winner.attempt, tuple(hedged.target for hedged in losers))
-        self._call.attempt_started, self._call.dropped = winner.call.attempt_started, winner.call.dropped
-        self._call.hedge_winner = winner.call
+    def _win(self, winner: AttemptThread) -> None:
+        self.decided, self.attempt = True, winner.attempt
+        for thread in self._running:
+            if thread is not winner:
+                thread.cancel()
+                thread.attempt.record_cancelled()
+                self._targets.put_back(thread.attempt.target)
+        self._running = [winner]

@@ -1,35 +1,46 @@
-"""Targets in order, attempts, and the answer of the first that gives one."""
+"""The targets of a call, tried in order until one answers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from gateway import token_estimate
 from gateway.catalog.routing_policy import P95
-from gateway.catalog.vendors import Target
+from gateway.catalog.vendors import Target, Targets
 from gateway.errors import GatewayError, Untranslatable, without_traceback
-from gateway.health.target_health import HealthRegistry, TargetLease
+from gateway.health.target_health import HealthRegistry
 from gateway.openai_types import Chunk, Completion, Json
-from gateway.routing.attempt import CHAT, EMBEDDINGS, RequestKind, Stream, Timeouts, UpstreamCaller, failed
+from gateway.routing.attempt import (
+    CHAT,
+    EMBEDDINGS,
+    ChunkStream,
+    RequestKind,
+    Timeouts,
+    UpstreamAttempt,
+    UpstreamCaller,
+)
 from gateway.routing.call import Call
 from gateway.routing.capabilities import capable_targets, filter_capable
-from gateway.routing.failover import Failover
-from gateway.routing.hedging import HedgedCall
-from gateway.routing.strategies import OrderRequest, TargetOrder, Targets
+from gateway.routing.hedging import HedgedCall, Work
+from gateway.routing.strategies import OrderRequest, TargetOrder
 from gateway.routing.stream_resume import Transcript, resumable, resume_method, splice
+from gateway.routing.target_queue import Acquired, TargetQueue
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.http_transport import Transport
 
 sleep = time.sleep
+Result = TypeVar("Result")
 
 
 class Router:
     """
-    Asks the targets of a call, one after another. It alone sleeps.
+    Tries the targets of a call, one after another. It alone sleeps.
 
-    `admit(target)` raises UpstreamLimited while the target's own limits are used up; `spent(target, tokens)` counts.
+    `admit(target)` raises UpstreamLimited while the target's own limits are used up; `record_tokens(target, tokens)`
+    counts towards them.
     """
 
     def __init__(
@@ -44,167 +55,160 @@ class Router:
         sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._caller = UpstreamCaller(transport, timeouts, admit)
-        self._attempts, self._timeouts, self._spent, self._sleep = attempts, timeouts, record_tokens, sleep
+        self._max_tries, self._timeouts, self._record_tokens, self._sleep = attempts, timeouts, record_tokens, sleep
         self.health_registry, self._order = health_registry, TargetOrder(health_registry)
 
     def completion(self, call: Call) -> Completion:
-        """Raises GatewayError."""
-        return self._whole(call, CHAT)
+        """The completion of the first target that answers. Raises GatewayError."""
+        return self._fetch(call, CHAT)
 
     def embeddings(self, call: Call) -> Json:
-        """The answer to an embeddings request, as the upstream gave it. Raises GatewayError."""
-        return self._whole(call, EMBEDDINGS)
+        """The response to an embeddings request, as the upstream gave it. Raises GatewayError."""
+        return self._fetch(call, EMBEDDINGS)
 
     def chunks(self, call: Call) -> Iterator[Chunk | Pause]:
         """
-        The chunks of the first target that gives content; until then, PAUSE when nothing came before `wake`.
+        The chunks of the first target that gives content; until then, PAUSE when `yield_at` passes without any.
 
         Raises GatewayError: before the first chunk, when no target answers; after it, when the answer breaks off.
         """
-        failover = self._failover(call)
-        transcript = call.transcript = (
-            Transcript(call.chat) if call.policy.continue_on_break and resumable(call.chat) else None
-        )
+        queue, may_hedge = self._target_queue(call), True
+        if call.policy.continue_on_break and resumable(call.chat):
+            call.transcript = Transcript(call.chat)
         while True:
-            yield from self._begin(call, failover)
-            begun = False
+            acquired = yield from self._acquire(call, queue)
+            hedged = self._hedged_call(call, queue, acquired, UpstreamAttempt.stream) if may_hedge else None
+            attempt = hedged.attempt if hedged else self._caller.attempt(call, *acquired)
+            content_sent = False
             try:
-                with closing(self._stream(call, failover)) as stream:
+                with closing(hedged.run() if hedged else attempt.stream()) as stream:
                     for chunk in stream:
-                        if chunk is not PAUSE:
-                            begun = True
-                            failover.attempt.record_latency(streams=True)
-                            call.record_first_content(failover.target, chunk)
-                            if call.hedge_winner is None:
-                                self._caller.first_content_received(call, failover.target)
-                            if transcript is None:
-                                yield chunk
-                                yield from stream
-                            else:
-                                yield from _recorded(chain((chunk,), stream), transcript, failover.target)
-                            break
-                        yield PAUSE
+                        if chunk is PAUSE:
+                            yield PAUSE
+                            continue
+                        content_sent, attempt = True, hedged.attempt if hedged else attempt
+                        attempt.lease.record_latency(streams=True)
+                        attempt.record_response(chunk)
+                        if call.transcript is None:
+                            yield chunk
+                            yield from stream
+                        else:
+                            yield from _recorded(chain((chunk,), stream), call.transcript, attempt.target)
+                        break
             except GatewayError as error:
-                failed(call, failover.target, error)
-                if begun and not (transcript and transcript.can_resume(error)):
+                if hedged:
+                    attempt, may_hedge = hedged.attempt, not hedged.decided
+                attempt.record_failure(error)
+                if content_sent and not (call.transcript and call.transcript.can_resume(error)):
                     raise
-                delay = failover.failed(error, elsewhere=begun)
+                seconds = queue.after_failure(attempt.target, error, content_sent=content_sent)
             else:
                 return
-            yield from self._silence(call, delay)
+            yield from self._wait(call, seconds)
 
     def ordered_targets(self, call: Call) -> Targets:
-        """The targets of a call that can take it, in the order in which they are tried. Raises Untranslatable."""
+        """The targets that are capable of a call, in the order in which they are tried. Raises Untranslatable."""
         targets = capable_targets(call.targets, call.chat)
         return targets if len(targets) < 2 else self._order.order(targets, call.policy.strategy, _order_request(call))
 
     def preview(self, call: Call) -> Targets:
-        """What `order` would say, with no turn taken."""
+        """What `ordered_targets` would return, without taking a turn. Raises Untranslatable."""
         return self._order.preview(capable_targets(call.targets, call.chat), call.policy.strategy, _order_request(call))
 
     def fallback_targets(self, call: Call, kind: str) -> Targets:
-        """The targets of a call's fallbacks of a kind that can take it, each name's by its own strategy."""
+        """The targets of a call's fallbacks of a kind that are capable of it, each name's by its own strategy."""
         return self._fallback_targets(call, kind, self._order.order)
 
     def preview_fallbacks(self, call: Call, kind: str) -> Targets:
-        """What `others` would say, with no turn taken."""
+        """What `fallback_targets` would return, without taking a turn."""
         return self._fallback_targets(call, kind, self._order.preview)
 
-    def _fallback_targets(
-        self, call: Call, kind: str, order: Callable[[Targets, str | None, OrderRequest], Targets]
-    ) -> Targets:
-        asked = _order_request(call)
-        return tuple(
-            target
-            for name, route in call.fallback_routes(kind).items()
-            for target in order(
-                filter_capable(route.targets, call.chat), route.policy.strategy, asked._replace(model=name)
-            )
-        )
-
     def settle(self, call: Call) -> None:
-        """Count what the call used, once that is known; of what lost a race, what it was asked."""
+        """Count the tokens that the call used, once they are known; of a cancelled attempt, those of the prompt."""
         for target in call.cancelled_targets:
-            self._spent(target, token_estimate.of_prompt(call.chat))
+            self._record_tokens(target, token_estimate.of_prompt(call.chat))
         if call.served_by:
-            self._spent(call.served_by, call.tokens())
+            self._record_tokens(call.served_by, call.tokens())
 
-    def _whole(self, call: Call, kind: RequestKind) -> Json:
-        """The answer of the first target that gives one."""
-        failover = self._failover(call)
+    def _fetch(self, call: Call, kind: RequestKind) -> Json:
+        """The plain response of the first target that answers."""
+
+        def work(attempt: UpstreamAttempt) -> ChunkStream:
+            yield attempt.fetch(kind)
+
+        queue, may_hedge = self._target_queue(call), True
         while True:
-            for _ in self._begin(call, failover):
-                pass
+            acquired = _without_pauses(self._acquire(call, queue))
+            hedged = self._hedged_call(call, queue, acquired, work) if may_hedge else None
+            attempt = hedged.attempt if hedged else self._caller.attempt(call, *acquired)
             try:
-                told = self._answer(call, failover, kind)
+                response = _first_item(hedged.run()) if hedged else attempt.fetch(kind)
             except GatewayError as error:
-                failed(call, failover.target, error)
-                self._rest(call, failover.failed(error))
+                if hedged:
+                    attempt, may_hedge = hedged.attempt, not hedged.decided
+                attempt.record_failure(error)
+                self._sleep_watching(call, queue.after_failure(attempt.target, error))
             else:
-                call.record_first_content(failover.target, told)
-                call.usage = told.get("usage")
-                return told
+                (hedged.attempt if hedged else attempt).record_response(response)
+                return response
 
-    def _stream(self, call: Call, failover: Failover) -> Stream:
-        late, call.hedge_winner = self._late(call, failover), None
-        if late is None:
-            return self._caller.stream(call, failover.target, failover.attempt)
-        return HedgedCall(call, failover, late, self._caller.stream, self._caller.first_content_received).run()
-
-    def _answer(self, call: Call, failover: Failover, kind: RequestKind) -> Json:
-        late = self._late(call, failover)
-        if late is None:
-            return self._caller.fetch(call, failover.target, failover.attempt, kind)
-
-        def answered(call: Call, target: Target, attempt: TargetLease) -> Stream:
-            yield self._caller.fetch(call, target, attempt, kind)
-
-        with closing(HedgedCall(call, failover, late, answered).run()) as race:
-            return next(told for told in race if told is not PAUSE)
-
-    def _late(self, call: Call, failover: Failover) -> float | None:
-        """Seconds after which a second target is asked beside the first; None: never."""
-        if call.policy.hedge_after is None or failover.hedged:
+    def _hedged_call(self, call: Call, queue: TargetQueue, acquired: Acquired, work: Work) -> HedgedCall | None:
+        """The call with a second attempt to come; None where its policy has no hedge, or no latency is known for p95 yet."""
+        hedge_after = call.policy.hedge_after
+        if hedge_after == P95:
+            health = self.health_registry.of(acquired.target)
+            hedge_after = health.latency(streams=bool(call.chat.get("stream"))).p95()
+        if hedge_after is None:
             return None
-        if call.policy.hedge_after == P95:
-            return self.health_registry.of(failover.target).latency(streams=bool(call.chat.get("stream"))).p95()
-        return float(call.policy.hedge_after)
+        return HedgedCall(self._caller, call, queue, acquired, hedge_after=float(hedge_after), work=work)
 
-    def _failover(self, call: Call) -> Failover:
+    def _target_queue(self, call: Call) -> TargetQueue:
         call.deadline = min(call.deadline, time.monotonic() + self._timeouts.total)
         targets: Targets = ()
         refusal = None
         try:
             targets = self.ordered_targets(call)
-        except Untranslatable as error:  # a fallback may be able
+        except Untranslatable as error:  # a fallback may be capable
             refusal = without_traceback(error)
-        fallback_targets = partial(self.fallback_targets, call)
-        failover = Failover(
+        queue = TargetQueue(
             targets,
             self.health_registry,
-            self._attempts,
-            fallback_targets=fallback_targets,
+            self._max_tries,
+            fallback_targets=partial(self.fallback_targets, call),
             deadline=call.deadline,
             refusal=refusal,
         )
-        call.closers.append(failover.leave)
-        return failover
+        call.closers.append(queue.close)
+        return queue
 
-    def _begin(self, call: Call, failover: Failover) -> Iterator[Pause]:
-        """Begin the plan's next attempt; wait for it where its target is full."""
-        while (seconds := failover.next()) is not None:
-            yield from self._silence(call, seconds)
+    def _fallback_targets(
+        self, call: Call, kind: str, order: Callable[[Targets, str | None, OrderRequest], Targets]
+    ) -> Targets:
+        request = _order_request(call)
+        return tuple(
+            target
+            for name, route in call.fallback_routes(kind).items()
+            for target in order(
+                filter_capable(route.targets, call.chat), route.policy.strategy, request._replace(model=name)
+            )
+        )
 
-    def _silence(self, call: Call, seconds: float) -> Iterator[Pause]:
-        """Wait, with a PAUSE whenever the client must hear something."""
+    def _acquire(self, call: Call, queue: TargetQueue) -> Generator[Pause, None, Acquired]:
+        """The next target, once one is available."""
+        while not isinstance(acquired := queue.acquire(), Acquired):
+            yield from self._wait(call, acquired)
+        return acquired
+
+    def _wait(self, call: Call, seconds: float) -> Iterator[Pause]:
+        """Wait, with a PAUSE whenever the client is due a ping."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._rest(call, max(0.0, min(left, call.watch.yield_at - time.monotonic())))
+        while (remaining := until - time.monotonic()) > 0:
+            self._sleep_watching(call, max(0.0, min(remaining, call.watch.yield_at - time.monotonic())))
             if time.monotonic() >= call.watch.yield_at:
                 yield PAUSE
 
-    def _rest(self, call: Call, seconds: float) -> None:
-        """Sleep, and wake up when the client leaves. Raises ClientDisconnected."""
+    def _sleep_watching(self, call: Call, seconds: float) -> None:
+        """Sleep. Raises ClientDisconnected as soon as the client has left."""
         if call.watch.client is None:
             self._sleep(seconds)
         else:
@@ -215,8 +219,22 @@ def _order_request(call: Call) -> OrderRequest:
     return OrderRequest(call.chat["model"], call.session, streams=bool(call.chat.get("stream")))
 
 
+def _without_pauses(steps: Generator[Pause, None, Result]) -> Result:
+    """What a generator returns; a plain response has nobody to ping."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def _first_item(stream: ChunkStream) -> Json:
+    with closing(stream):
+        return next(item for item in stream if item is not PAUSE)
+
+
 def _recorded(chunks: Iterator[Chunk | Pause], transcript: Transcript, target: Target) -> Iterator[Chunk | Pause]:
-    """The chunks of an answer that may be carried on, or of what carries it on."""
+    """The chunks of an answer that may be resumed elsewhere, or of what resumes it."""
     if transcript.text:
         chunks = splice(chunks, transcript, resume_method(target))
     for chunk in chunks:

@@ -15,10 +15,9 @@ from gateway.catalog.routing_policy import (
     STICKY,
     WEIGHTED,
 )
-from gateway.catalog.vendors import Target
+from gateway.catalog.vendors import Target, Targets
 from gateway.health.target_health import HealthRegistry
 
-Targets = tuple[Target, ...]
 MOST_TURNS = 4096
 """Model names whose turn is remembered."""
 

@@ -1,6 +1,4 @@
-"""Which target is asked next."""
-
-import time
+"""What follows a failed attempt: data in, decision out."""
 
 import pytest
 
@@ -8,7 +6,6 @@ from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.errors import (
     ClientDisconnected,
     NoHealthyUpstream,
-    Overloaded,
     Untranslatable,
     UpstreamCredentials,
     UpstreamFailed,
@@ -16,158 +13,75 @@ from gateway.errors import (
     UpstreamRejected,
     upstream_error,
 )
-from gateway.health.target_health import RESERVE, HealthRegistry
-from gateway.routing.failover import FIRST_DELAY, MOST_DELAY, MOST_TOLD, QUEUE, Failover, fallback_kind, retry_after
-from tests.support.health import Clock, broken
+from gateway.health.target_health import Unavailable
+from gateway.routing.failover import (
+    FIRST_DELAY,
+    MAX_DELAY,
+    Fail,
+    FailureState,
+    NextTarget,
+    Retry,
+    backoff,
+    fallback_kind,
+    final_error,
+    may_help,
+    next_action,
+)
+from gateway.routing.retry_after import MAX_RETRY_AFTER, retry_after
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
-ONE, TWO, OTHER = Target(OPENAI, "a"), Target(OPENAI, "a", timeout=1), Target(OPENAI, "b")
-LARGE = Target(OPENAI, "large")
+SAME_MODEL, OTHER_MODEL = Target(OPENAI, "a", timeout=1), Target(OPENAI, "b")
 FAILED = UpstreamFailed("failed", upstream_status=500)
-TOO_LARGE = UpstreamRejected("too large", upstream_status=400, code="context_length_exceeded")
+REJECTED = UpstreamRejected("no", upstream_status=400)
+NEXT = NextTarget(None, retry_later=False)
 
 
-def planned(*targets, attempts=3, health_registry=None, **more):
-    return Failover(targets, health_registry or HealthRegistry(), attempts, **more)
+def state(**changes):
+    members = {"tries": 1, "max_tries": 3, "backoff": 0.1, "time_left": 60.0, "errors": [FAILED], **changes}
+    return FailureState(**members)
 
 
-def begun(plan):
-    """The attempt that the plan begins."""
-    assert plan.next() is None
-    return plan.attempt
+def test_a_retryable_failure_is_retried_after_the_backoff():
+    assert next_action(FAILED, state()) == Retry(0.1)
 
 
-def test_a_failed_target_is_asked_again_then_the_next():
-    plan = planned(ONE, TWO, attempts=2)
-    assert 0 <= plan.failed(FAILED) <= MOST_DELAY
-    assert plan.target is ONE
-    assert plan.failed(FAILED) == 0
-    assert plan.target is TWO
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tries": 3},
+        {"retry_left": False},
+        {"time_left": 0.05},
+        {"resume_elsewhere": True, "tries": 3},
+    ],
+    ids=["tries used up", "budget used up", "too little time", "stream to resume elsewhere"],
+)
+def test_the_next_target_follows_where_no_retry_is_possible(changes):
+    assert next_action(FAILED, state(**changes)) == NEXT
 
 
-def test_with_one_attempt_each_target_is_tried_once():
-    plan = planned(ONE, TWO, attempts=1)
-    plan.failed(FAILED)
-    assert plan.target is TWO
-    with pytest.raises(UpstreamFailed):
-        plan.failed(FAILED)
+def test_a_broken_stream_is_resumed_elsewhere_first_and_its_target_may_be_retried_later():
+    assert next_action(FAILED, state(resume_elsewhere=True)) == NextTarget(None, retry_later=True)
 
 
-def test_a_short_retry_after_is_waited_for_and_a_long_one_moves_on():
-    plan = planned(ONE, TWO, attempts=3)
-    assert plan.failed(UpstreamLimited("busy", retry_after=2)) == 2
-    assert plan.target is ONE
-    assert plan.failed(UpstreamLimited("busy", retry_after=60)) == 0
-    assert plan.target is TWO
+def test_a_refused_key_is_not_retried():
+    assert next_action(UpstreamCredentials("no", upstream_status=401), state()) == NEXT
 
 
-def test_a_refused_key_is_not_tried_twice_but_another_target_is():
-    plan = planned(ONE, TWO, attempts=3)
-    plan.failed(UpstreamCredentials("no", upstream_status=401))
-    assert plan.target is TWO
+def test_a_short_retry_after_is_waited_for_and_a_long_one_leads_to_the_next_target():
+    assert next_action(UpstreamLimited("busy", retry_after=2), state()) == Retry(2)
+    assert next_action(UpstreamLimited("busy", retry_after=60), state()) == NEXT
+    assert next_action(UpstreamLimited("busy", retry_after=MAX_DELAY), state()) == Retry(MAX_DELAY)
 
 
-def test_a_wrong_request_stays_wrong_unless_the_next_target_has_another_model():
-    with pytest.raises(UpstreamRejected):
-        planned(ONE, TWO, attempts=3).failed(UpstreamRejected("no", upstream_status=400))
-    plan = planned(ONE, OTHER, attempts=3)
-    plan.failed(UpstreamRejected("no", upstream_status=404))
-    assert plan.target is OTHER
+def test_a_disconnected_client_ends_the_call():
+    error = ClientDisconnected("gone")
+    assert next_action(error, state()) == Fail(error)
 
 
-def test_a_client_that_left_ends_it():
-    with pytest.raises(ClientDisconnected):
-        planned(ONE, TWO, attempts=3).failed(ClientDisconnected("gone"))
-
-
-def test_when_all_are_busy_the_shortest_retry_after_is_told():
-    plan = planned(ONE, TWO, attempts=1)
-    plan.failed(UpstreamLimited("busy", retry_after=30))
-    with pytest.raises(UpstreamLimited) as raised:
-        plan.failed(UpstreamLimited("busy", retry_after=90))
-    assert raised.value.retry_after == 30
-
-
-def test_a_failure_says_more_than_a_limit_and_than_what_one_target_cannot_take():
-    for first in (UpstreamLimited("busy", retry_after=1), Untranslatable("audio", param="messages[0]")):
-        plan = planned(ONE, TWO, attempts=1)
-        plan.failed(first)
-        with pytest.raises(UpstreamFailed):
-            plan.failed(FAILED)
-
-
-def test_a_target_whose_breaker_is_open_is_passed_over():
-    health_registry = HealthRegistry()
-    broken(health_registry.of(ONE))
-    plan = planned(ONE, OTHER, health_registry=health_registry)
-    with begun(plan):
-        assert plan.target is OTHER
-
-
-def test_when_none_can_be_asked_the_soonest_time_is_told():
-    clock = Clock()
-    health_registry = HealthRegistry(clock=clock)
-    broken(health_registry.of(ONE))
-    clock.now += 5
-    broken(health_registry.of(OTHER))
-    with pytest.raises(NoHealthyUpstream) as raised:
-        planned(ONE, OTHER, health_registry=health_registry).next()
-    assert raised.value.retry_after == pytest.approx(10)
-    assert (raised.value.status, raised.value.code) == (503, "no_healthy_upstream")
-
-
-def test_when_all_are_rate_limited_it_is_a_rate_limit():
-    health_registry = HealthRegistry()
-    for target in (ONE, OTHER):
-        with pytest.raises(UpstreamLimited), health_registry.of(target).acquire():
-            raise UpstreamLimited("busy", retry_after=30)
-    with pytest.raises(UpstreamLimited) as raised:
-        planned(ONE, OTHER, health_registry=health_registry).next()
-    assert 29 < raised.value.retry_after <= 30
-
-
-def test_its_own_retry_outlasts_the_cool_down_that_the_target_asked_for():
-    plan = planned(ONE)
-    with pytest.raises(UpstreamLimited), begun(plan):
-        raise UpstreamLimited("busy", retry_after=2)
-    assert plan.failed(UpstreamLimited("busy", retry_after=2)) == 2
-    with begun(plan):
-        assert plan.target is ONE
-
-
-def test_a_budget_bounds_the_retries_of_all_calls_together():
-    health_registry = HealthRegistry()
-    retries = 0
-    for _ in range(100):
-        plan = planned(ONE, health_registry=health_registry)
-        plan.next()
-        try:
-            while True:
-                plan.failed(FAILED)
-                retries += 1
-                plan.next()
-        except UpstreamFailed:
-            pass
-    assert retries <= 10 + 0.2 * 100
-
-
-def test_no_retry_begins_after_the_deadline():
-    with pytest.raises(UpstreamFailed):
-        planned(ONE, OTHER, deadline=time.monotonic() - 1).failed(FAILED)
-
-
-def test_the_fallbacks_are_asked_when_the_targets_are_through():
-    plan = planned(ONE, attempts=1, fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else ())
-    plan.failed(FAILED)
-    assert plan.target is OTHER
-    with pytest.raises(UpstreamFailed):
-        plan.failed(FAILED)
-
-
-def test_what_was_too_large_goes_to_the_targets_for_that():
-    plan = planned(ONE, OTHER, fallback_targets=lambda kind: (LARGE,) if kind == "context_window_fallbacks" else ())
-    plan.failed(TOO_LARGE)
-    assert plan.target is LARGE
+def test_after_the_deadline_the_call_fails_with_the_error_of_the_upstream():
+    assert next_action(FAILED, state(time_left=0.0)) == Fail(FAILED)
+    other = UpstreamFailed("other", upstream_status=502)
+    assert next_action(FAILED, state(time_left=-1.0, truncated_by=other)) == Fail(other)
 
 
 @pytest.mark.parametrize(
@@ -179,224 +93,75 @@ def test_what_was_too_large_goes_to_the_targets_for_that():
         (None, "Unknown parameter: 'seed'."),
     ],
 )
-def test_which_refusals_have_fallbacks_of_their_own(kind, message):
-    assert fallback_kind(UpstreamRejected(message, upstream_status=400)) == kind
+def test_some_rejections_have_fallbacks_of_their_own(kind, message):
+    rejected = UpstreamRejected(message, upstream_status=400)
+    assert fallback_kind(rejected) == kind
+    assert next_action(rejected, state()) == NextTarget(kind, retry_later=False)
     assert fallback_kind(UpstreamFailed(message, upstream_status=500)) is None
 
 
-def test_a_target_is_no_fallback_of_itself():
-    plan = planned(ONE, attempts=1, fallback_targets=lambda kind: (ONE, OTHER, OTHER) if kind == "fallbacks" else ())
-    plan.failed(FAILED)
-    assert plan.target is OTHER
-    with pytest.raises(UpstreamFailed):
-        plan.failed(FAILED)
+def test_after_a_rejected_request_only_another_model_may_help():
+    assert not may_help(REJECTED, Target(OPENAI, "a"), SAME_MODEL)
+    assert may_help(REJECTED, Target(OPENAI, "a"), OTHER_MODEL)
+    assert may_help(FAILED, Target(OPENAI, "a"), SAME_MODEL)
 
 
-def test_where_no_target_can_take_it_the_fallbacks_are_asked_or_it_is_refused():
-    refusal = Untranslatable("No target of this model has vision.", param="messages")
-    with begun(planned(refusal=refusal, fallback_targets=lambda _: (OTHER,))) as attempt:
-        assert attempt
-    with pytest.raises(Untranslatable):
-        planned(refusal=refusal).next()
+def test_when_all_targets_are_busy_the_shortest_retry_after_is_reported():
+    errors = [UpstreamLimited("busy", retry_after=seconds) for seconds in (90, 30, 60)]
+    assert final_error(errors, None, []).retry_after == 30
+    assert final_error([*errors, UpstreamLimited("busy", retry_after=0)], None, []).retry_after == 0
 
 
-def test_a_busy_upstream_that_names_no_time_is_asked_again_after_a_wait_of_our_own():
-    delays = {planned(ONE, attempts=5).failed(upstream_error(503, "busy")) for _ in range(20)}
-    assert len(delays) == 20
-    assert max(delays) <= FIRST_DELAY
+@pytest.mark.parametrize(
+    "first", [UpstreamLimited("busy", retry_after=1), Untranslatable("audio", param="messages[0]")], ids=["limit", "no"]
+)
+def test_a_failure_outranks_a_limit_and_an_untranslatable_request(first):
+    assert final_error([first, FAILED], None, []) is FAILED
+    assert final_error([FAILED, first], None, []) is FAILED
+
+
+def test_an_untranslatable_request_is_reported_where_no_upstream_was_called():
+    error = Untranslatable("audio", param="messages[0]")
+    assert final_error([error], None, []) is error
+
+
+def test_a_truncated_answer_is_reported_whatever_failed_after_it():
+    assert final_error([FAILED, REJECTED], FAILED, []) is FAILED
+
+
+def test_when_no_target_is_available_the_soonest_time_is_reported():
+    unavailable = [Unavailable("breaker open", 15.0), Unavailable("full", 10.0)]
+    error = final_error([], None, unavailable)
+    assert isinstance(error, NoHealthyUpstream)
+    assert (error.status, error.code, error.retry_after) == (503, "no_healthy_upstream", 10.0)
+    assert "breaker open, full" in error.message
+
+
+def test_when_all_targets_are_cooling_down_what_the_soonest_one_reported_is_repeated():
+    limited = [UpstreamLimited(text, retry_after=60) for text in ("first", "second")]
+    unavailable = [Unavailable("rate limited", 30.0, limited[0]), Unavailable("rate limited", 20.0, limited[1])]
+    error = final_error([], None, unavailable)
+    assert (error.message, error.retry_after, limited[1].retry_after) == ("second", 20.0, 60)
+
+
+def test_the_backoff_doubles_up_to_a_maximum_and_has_full_jitter():
+    assert [backoff(tries, 1.0) for tries in (1, 2, 3)] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
+    assert backoff(50, 1.0) == MAX_DELAY
+    assert backoff(2, 0.0) == 0
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
-def test_what_an_upstream_asks_to_wait_is_waited_for_or_another_is_asked(status):
-    assert planned(ONE).failed(upstream_error(status, "no", retry_after=2)) == 2
-    plan = planned(ONE, OTHER)
-    assert plan.failed(upstream_error(status, "no", retry_after=60)) == 0
-    assert plan.target is OTHER
+def test_a_wait_that_an_upstream_asks_for_is_kept_whatever_its_status(status):
+    assert next_action(upstream_error(status, "no", retry_after=2), state()) == Retry(2)
+    assert next_action(upstream_error(status, "no", retry_after=60), state()) == NEXT
 
 
-def test_of_limits_the_one_that_is_over_now_is_told():
-    plan = planned(ONE, TWO, attempts=1)
-    plan.failed(UpstreamLimited("busy", retry_after=30))
-    with pytest.raises(UpstreamLimited) as raised:
-        plan.failed(UpstreamLimited("busy", retry_after=0))
-    assert raised.value.retry_after == 0
+def test_a_used_up_quota_is_not_retried():
+    assert next_action(upstream_error(429, "Over quota.", type="insufficient_quota"), state()) == NEXT
 
 
-def test_what_is_not_paid_for_is_not_tried_again():
-    plan = planned(ONE, OTHER)
-    plan.failed(upstream_error(429, "You exceeded your current quota.", type="insufficient_quota"))
-    assert plan.target is OTHER
-
-
-class TestAnswersThatBroke:
-    def test_the_next_target_goes_on_and_the_same_one_only_after_it(self):
-        plan = planned(ONE, OTHER, attempts=2)
-        turns = []
-        for _ in range(3):
-            turns.append(plan.target)
-            plan.failed(FAILED, elsewhere=True)
-        assert [*turns, plan.target] == [ONE, OTHER, ONE, OTHER]
-        with pytest.raises(UpstreamFailed):
-            plan.failed(FAILED, elsewhere=True)
-
-    def test_alone_it_goes_on_itself(self):
-        plan = planned(ONE, attempts=2)
-        plan.failed(FAILED, elsewhere=True)
-        assert plan.target is ONE
-
-    def test_the_fallbacks_go_on_before_it(self):
-        plan = planned(ONE, attempts=2, fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else ())
-        plan.failed(FAILED, elsewhere=True)
-        assert plan.target is OTHER
-
-    def test_if_nobody_goes_on_the_break_is_told(self):
-        plan = planned(ONE, OTHER, attempts=1)
-        plan.failed(FAILED, elsewhere=True)
-        with pytest.raises(UpstreamFailed) as raised:
-            plan.failed(UpstreamRejected("no", upstream_status=400))
-        assert raised.value is FAILED
-
-
-def test_a_retry_that_a_client_did_not_wait_for_is_given_back():
-    health_registry = HealthRegistry()
-    for _ in range(50):
-        plan = planned(ONE, health_registry=health_registry)
-        with pytest.raises(UpstreamFailed), begun(plan):
-            raise FAILED
-        if health_registry.of(ONE).state != "closed":
-            break
-        assert plan.failed(FAILED) > 0
-        plan.leave()
-    left = 0
-    while health_registry.of(ONE).take_retry():
-        left += 1
-    assert left == RESERVE
-
-
-class TestFullTargets:
-    FULL = Target(OPENAI, "full", max_parallel_requests=1)
-
-    def test_another_is_asked_at_once(self):
-        health_registry = HealthRegistry()
-        health_registry.of(self.FULL).acquire()
-        plan = planned(self.FULL, OTHER, health_registry=health_registry)
-        with begun(plan):
-            assert plan.target is OTHER
-
-    def test_so_are_the_fallbacks(self):
-        health_registry = HealthRegistry()
-        health_registry.of(self.FULL).acquire()
-        plan = planned(
-            self.FULL,
-            health_registry=health_registry,
-            fallback_targets=lambda kind: (OTHER,) if kind == "fallbacks" else (),
-        )
-        with begun(plan):
-            assert plan.target is OTHER
-
-    def test_a_call_waits_for_whichever_is_free_first(self):
-        health_registry, also_full = HealthRegistry(), Target(OPENAI, "also full", max_parallel_requests=1)
-        health_registry.of(self.FULL).acquire()
-        second = health_registry.of(also_full).acquire()
-        plan = planned(self.FULL, also_full, health_registry=health_registry)
-        assert plan.next() > 0
-        with second:
-            pass
-        with begun(plan):
-            assert plan.target is also_full
-        assert health_registry.of(self.FULL).queued_calls == 0
-
-    def test_nobody_waits_for_one_that_broke_meanwhile(self):
-        health_registry = HealthRegistry()
-        first = health_registry.of(self.FULL).acquire()
-        plan = planned(self.FULL, health_registry=health_registry)
-        plan.next()
-        with first:
-            pass
-        broken(health_registry.of(self.FULL))
-        with pytest.raises(NoHealthyUpstream):
-            plan.next()
-        plan.leave()
-        assert health_registry.of(self.FULL).queued_calls == 0
-
-    def test_a_call_waits_for_the_only_one(self):
-        health_registry = HealthRegistry()
-        first = health_registry.of(self.FULL).acquire()
-        plan = planned(self.FULL, health_registry=health_registry)
-        assert plan.next() == plan.next() > 0
-        assert health_registry.of(self.FULL).queued_calls == 1
-        with first:
-            pass
-        with begun(plan):
-            assert plan.target is self.FULL
-        assert health_registry.of(self.FULL).queued_calls == 0
-
-    def test_nobody_overtakes_a_call_that_waits(self):
-        health_registry = HealthRegistry()
-        first = health_registry.of(self.FULL).acquire()
-        waiting, late = (
-            planned(self.FULL, health_registry=health_registry),
-            planned(self.FULL, health_registry=health_registry),
-        )
-        waiting.next()
-        with first:
-            pass
-        assert isinstance(late.next(), float)
-        with begun(waiting):
-            pass
-
-    def test_the_queue_is_short(self):
-        health_registry = HealthRegistry()
-        health_registry.of(self.FULL).acquire()
-        plans = [planned(self.FULL, health_registry=health_registry) for _ in range(QUEUE + 1)]
-        for plan in plans[:-1]:
-            plan.next()
-        with pytest.raises(Overloaded):
-            plans[-1].next()
-        plans[0].leave()
-        plans[0].leave()
-        assert health_registry.of(self.FULL).queued_calls == QUEUE - 1
-
-
-class TestHedging:
-    def test_the_next_target_that_may_be_asked_runs_beside_the_first(self):
-        health_registry = HealthRegistry()
-        broken(health_registry.of(OTHER))
-        plan = planned(ONE, OTHER, LARGE, health_registry=health_registry)
-        begun(plan)
-        target, attempt = plan.hedge()
-        assert target is LARGE
-        plan.promote(target, attempt)
-        assert (plan.target, plan.attempt) == (LARGE, attempt)
-
-    def test_a_fallback_is_not_asked_beside_another(self):
-        health_registry = HealthRegistry()
-        broken(health_registry.of(ONE))
-        plan = planned(ONE, health_registry=health_registry, fallback_targets=lambda _: (OTHER, LARGE))
-        begun(plan)
-        assert plan.hedge() is None
-
-    def test_who_failed_beside_it_may_have_another_turn(self):
-        plan = planned(ONE, OTHER, attempts=2)
-        begun(plan)
-        other, attempt = plan.hedge()
-        plan.record_hedge_failure(ONE, FAILED)
-        plan.promote(other, attempt)
-        plan.failed(UpstreamCredentials("no", upstream_status=401))
-        assert plan.target is ONE
-
-    def test_who_was_cancelled_may_have_another_turn(self):
-        plan = planned(ONE, OTHER, attempts=1)
-        begun(plan)
-        plan.promote(*plan.hedge(), cancelled=(ONE,))
-        plan.failed(FAILED, elsewhere=True)
-        assert plan.target is ONE
-
-    def test_where_there_is_none_the_first_runs_alone(self):
-        plan = planned(ONE)
-        begun(plan)
-        assert plan.hedge() is None
-        assert plan.hedged
+def test_a_busy_upstream_without_a_retry_after_is_retried_after_our_own_backoff():
+    assert next_action(upstream_error(503, "busy"), state(backoff=0.2)) == Retry(0.2)
 
 
 def test_a_retry_after_may_be_seconds_milliseconds_or_a_date():
@@ -404,5 +169,5 @@ def test_a_retry_after_may_be_seconds_milliseconds_or_a_date():
     assert retry_after({"retry-after-ms": "1500", "retry-after": "7"}) == 1.5
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after({"retry-after": "soon"}) is None
-    assert retry_after({"retry-after": "9" * 30}) == MOST_TOLD
+    assert retry_after({"retry-after": "9" * 30}) == MAX_RETRY_AFTER
     assert retry_after({}) is None

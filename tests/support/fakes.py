@@ -7,8 +7,9 @@ import requests
 
 from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.health.target_health import HealthRegistry
+from gateway.routing.attempt import Timeouts
 from gateway.routing.call import Call
-from gateway.routing.router import Router, Timeouts
+from gateway.routing.router import Router
 from gateway.stream_events import PAUSE, Pause
 
 SECRET = "sk-upstream-secret"
