@@ -4,65 +4,66 @@ import math
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Protocol, Self
-
-import requests
+from typing import Protocol
 
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.client_watch import READ, WRITE, ClientWatch
 from gateway.transport.connect import Origin, SocketWait
-from gateway.transport.http1 import Malformed, Response, Truncated, Unanswered
+from gateway.transport.failures import TransportFailure, map_transport_errors
+from gateway.transport.http1 import Malformed, NoResponse, Response
 from gateway.transport.pool import Connection, ConnectSteps, Pool
 
-AT_ONCE = 1 << 16
-MOST_BODY = 64 << 20
-"""Bytes of a whole answer, unpacked or not, beyond which the upstream speaks nonsense."""
+READ_SIZE = 1 << 16
+# Bytes of a response read as a whole, compressed or not, beyond which it is considered invalid.
+MAX_BODY = 64 << 20
+# zlib's window size of 2**15, plus 32 for "the header says whether it is gzip or zlib".
+GZIP_OR_ZLIB = 32 + 15
 
 
 class Exchange(Protocol):
-    """A request that was sent. First read `head()` to its end, then `blocks()` or `body()`; then `close()`."""
+    """A request that was sent. First exhaust `wait_for_headers()`, then `blocks()` or `read_body()`; then `close()`."""
 
     @property
     def status(self) -> int: ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Their names in small letters."""
+        """By their names in lower case."""
 
     def wait_for_headers(self) -> Iterator[Pause]:
-        """Wait for status and headers; PAUSE whenever the watch's `wake` passes without them."""
+        """Wait for status and headers; PAUSE whenever the watch's `yield_at` passes without them."""
 
     def blocks(self) -> Iterator[bytes | Pause]:
-        """What arrives of the body, as it arrives; PAUSE whenever `wake` passes without anything."""
+        """The body as it arrives; PAUSE whenever `yield_at` passes without any of it."""
 
     def read_body(self) -> bytes:
         """The whole body."""
 
     def close(self) -> None:
-        """Keep the connection if the response was read to its end; else hang up, which cancels the call."""
+        """Keep the connection if the response was read to its end; else close it, which cancels the request."""
 
 
 class HttpExchange:
-    """An exchange over HTTP/1.1. Raises requests' errors, and ClientDisconnected from the watch."""
+    """An exchange over HTTP/1.1. Raises TransportFailure, and the watch's ClientDisconnected and ShuttingDown."""
 
-    def __init__(self, pool: Pool, origin: Origin, message: bytes, watch: ClientWatch) -> None:
-        self._pool, self._origin, self._message, self._watch = pool, origin, message, watch
-        self._response = Response()
-        self._inflate: zlib._Decompress | None = None
+    def __init__(self, pool: Pool, origin: Origin, request: bytes, watch: ClientWatch) -> None:
+        self._pool, self._origin, self._request, self._watch = pool, origin, request, watch
+        # Per connection: first the steps that open it and what they wait for, then what of the request is unsent.
+        self._connect_steps: ConnectSteps | None = None
+        self._connect_wait: SocketWait | None = None
         self._connection: Connection | None = None
-        self._opening: ConnectSteps | None = None
-        self._waited_for: SocketWait | None = None
-        """What the opening waits for."""
-        self._early = b""
-        """What of the body came with the head."""
-        take_idle = pool.take_idle(origin)
-        self._reused = take_idle is not None
-        self._unsent = memoryview(message)
-        if take_idle is None:
-            self._open()
+        self._unsent = memoryview(request)
+        # Per response: its parser, the part of its body that arrived with the headers, and its decompressor.
+        self._response = Response()
+        self._early_body = b""
+        self._decompressor: zlib._Decompress | None = None
+        idle_connection = pool.take_idle(origin)
+        self._reused = idle_connection is not None
+        if idle_connection is None:
+            self._start_connecting()
         else:
-            with map_socket_errors:
-                self._send(take_idle)
+            with map_transport_errors:
+                self._start_sending(idle_connection)
 
     @property
     def status(self) -> int:
@@ -74,120 +75,119 @@ class HttpExchange:
 
     def wait_for_headers(self) -> Iterator[Pause]:
         while not self._response.status:
-            with map_socket_errors:
+            with map_transport_errors:
                 progress = self._advance()
             if not progress:
                 yield PAUSE
+        # The headers that requests adds accept compression, and some servers compress without being asked.
         if self.headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
-            self._inflate = zlib.decompressobj(wbits=47)
+            self._decompressor = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
 
     def blocks(self) -> Iterator[bytes | Pause]:
-        with map_socket_errors:
-            if self._early:
-                yield self._unpacked(self._early)
+        with map_transport_errors:
+            if self._early_body:
+                yield self._decompress(self._early_body)
             while not self._response.complete:
                 data = self._read(self._watch.yield_at)
-                yield PAUSE if data is None else data if self._inflate is None else self._unpacked(data)
+                yield PAUSE if data is None else data if self._decompressor is None else self._decompress(data)
 
     def read_body(self) -> bytes:
-        pieces, size = [self._early], len(self._early)
-        with map_socket_errors:
+        pieces, size = [self._early_body], len(self._early_body)
+        with map_transport_errors:
             while not self._response.complete:
                 pieces.append(self._read(math.inf) or b"")
                 size += len(pieces[-1])
-                if size > MOST_BODY:
-                    raise Malformed("it has no end")
-        return self._unpacked(b"".join(pieces))
+                if size > MAX_BODY:
+                    raise Malformed("the body of the response is too long")
+            return self._decompress(b"".join(pieces))
 
     def close(self) -> None:
-        if self._opening is not None:
-            self._opening.close()
-            self._opening = None
+        if self._connect_steps is not None:
+            self._connect_steps.close()
+            self._connect_steps = None
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
-                keep = self._read_to_the_end(connection)
-            except (OSError, Malformed, Truncated):
+                keep = self._is_reusable(connection)
+            except (OSError, Malformed):
                 keep = False
             if keep:
                 self._pool.put_back(connection)
             else:
                 connection.close()
 
-    def _read_to_the_end(self, connection: Connection) -> bool:
-        """Whether the response is complete, with what is there already: often its very end alone is unread."""
+    def _is_reusable(self, connection: Connection) -> bool:
+        """Whether the response is complete, with what has arrived by now: often its last chunk alone is unread."""
         if self._response.status and not self._response.complete:
-            self._response.feed(connection.read(AT_ONCE, 0) or b"")
+            self._response.feed(connection.read(READ_SIZE, 0) or b"")
         return self._response.complete and self._response.persistent and not self._unsent
 
     def _advance(self) -> bool:
-        """Connect, send, or hear on; False when `wake` passed without news."""
-        if self._opening is not None:
-            return self._connected(self._opening)
+        """Connect, send, or receive headers; False when `yield_at` passed without progress."""
+        if self._connect_steps is not None:
+            return self._continue_connecting(self._connect_steps)
         if not self._unsent:
-            return self._answered(self._watch.yield_at)
-        came = self._watch.ready(self._wire().sock, READ | WRITE)
-        if came & WRITE:
-            self._flush()
-        elif came:  # it answers before it has read everything, or TLS has something to say
-            self._answered(0)
-        return bool(came)
+            return self._receive_headers(self._watch.yield_at)
+        # RFC 9112, 9.5: a client that sends a body should watch for an error response meanwhile, and then cease sending.
+        events = self._watch.ready(self._require_connection().sock, READ | WRITE)
+        if events & WRITE:
+            self._continue_sending()
+        elif events:  # a response, or TLS has to read before it can write
+            self._receive_headers(0)
+        return bool(events)
 
-    def _open(self) -> None:
-        """Begin to connect."""
-        self._opening = self._pool.connect(self._origin, self._watch.connect_time_left())
-        self._waited_for = None
+    def _start_connecting(self) -> None:
+        self._connect_steps = self._pool.connect(self._origin, self._watch.remaining_connect_time())
+        self._connect_wait = None
 
-    def _connected(self, opening: ConnectSteps) -> bool:
-        """Go a step further in connecting; the last one sends the message."""
+    def _continue_connecting(self, steps: ConnectSteps) -> bool:
+        """Go a step further; the last one starts sending."""
         try:
-            wait = self._waited_for
+            wait = self._connect_wait
             if wait is None:
-                wait = next(opening)
-                self._watch.check_client()  # a name may have taken long to resolve
-            came = bool(self._watch.ready(wait.sock, wait.events, wait.by))
-            self._waited_for = wait if not came and time.monotonic() < wait.by else opening.send(came)
-        except StopIteration as opened:
-            self._opening = None
-            self._send(opened.value)
+                wait = next(steps)
+                self._watch.check_client()  # to resolve a name may have taken long
+            ready = bool(self._watch.ready(wait.sock, wait.events, wait.deadline))
+            self._connect_wait = wait if not ready and time.monotonic() < wait.deadline else steps.send(ready)
+        except StopIteration as connected:
+            self._connect_steps = None
+            self._start_sending(connected.value)
             return True
-        return self._waited_for is not wait
+        return self._connect_wait is not wait
 
-    def _send(self, connection: Connection) -> None:
-        """Begin to send; what the upstream does not take at once is left for `head`."""
-        self._connection, self._unsent = connection, memoryview(self._message)
-        self._flush()
+    def _start_sending(self, connection: Connection) -> None:
+        """Send what the connection takes at once; the rest is left for `wait_for_headers`."""
+        self._connection, self._unsent = connection, memoryview(self._request)
+        self._continue_sending()
 
-    def _flush(self) -> None:
-        """Send on. An upstream that breaks off here may have answered before it had read everything."""
+    def _continue_sending(self) -> None:
         try:
-            self._unsent = self._unsent[self._wire().send(self._unsent) :]
+            self._unsent = self._unsent[self._require_connection().send(self._unsent) :]
         except (BrokenPipeError, ConnectionResetError):
+            # The upstream may have responded before it had read everything: the response is still to be read.
             self._unsent = self._unsent[:0]
 
-    def _answered(self, patience: float) -> bool:
-        """Whether more of the head is there; False when `patience` (`time.monotonic()`) passed.
-
-        A kept connection may have been closed by the upstream just when it was used: then nothing was answered, and
-        the message goes out once more on a new one.
-        """
+    def _receive_headers(self, until: float) -> bool:
+        """Receive more of the head; False when `until` (`time.monotonic()`) passed without any."""
         try:
-            body = self._read(patience)
-        except (ConnectionError, Unanswered):
-            if not self._reused or self._response.begun:
+            body = self._read(until)
+        except (ConnectionError, NoResponse):
+            # RFC 9110, 9.2.2: a client may guess that a POST can be repeated when an idle connection that it used was closed
+            # before any part of a response. The upstream closed it just when the request was on its way.
+            if not self._reused or self._response.started:
                 raise
             self._reused = False
             if self._connection is not None:
                 self._connection.close()
             self._response = Response()
-            self._open()
+            self._start_connecting()
             return True
-        self._early += body or b""
+        self._early_body += body or b""
         return body is not None
 
-    def _read(self, patience: float) -> bytes | None:
-        """What the next bytes add to the body; None when `patience` (`time.monotonic()`) passed without any."""
-        data = self._watch.receive(self._wire(), AT_ONCE, patience)
+    def _read(self, until: float) -> bytes | None:
+        """What the next bytes add to the body; None when `until` (`time.monotonic()`) passed without any."""
+        data = self._watch.receive(self._require_connection(), READ_SIZE, until)
         if data is None:
             return None
         if data:
@@ -195,38 +195,15 @@ class HttpExchange:
         self._response.end()
         return b""
 
-    def _wire(self) -> Connection:
+    def _require_connection(self) -> Connection:
         if self._connection is None:
-            raise requests.ConnectionError("the exchange is closed")
+            raise TransportFailure("the exchange is closed")
         return self._connection
 
-    def _unpacked(self, data: bytes) -> bytes:
-        if self._inflate is None:
+    def _decompress(self, data: bytes) -> bytes:
+        if self._decompressor is None:
             return data
-        with map_socket_errors:
-            unpacked = self._inflate.decompress(data, MOST_BODY)
-            if self._inflate.unconsumed_tail:
-                raise Malformed("unpacked, it has no end")
-        return unpacked
-
-
-class _Named:
-    """Gives the errors of sockets and of the protocol their names in requests."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, requests.RequestException):
-            return
-        if isinstance(error, Unanswered):
-            raise requests.ConnectionError(str(error)) from error
-        if isinstance(error, Truncated):
-            raise requests.exceptions.ChunkedEncodingError(str(error)) from error
-        if isinstance(error, (Malformed, zlib.error)):
-            raise requests.exceptions.InvalidHeader(f"no HTTP/1.1 response: {error}") from error
-        if isinstance(error, OSError):
-            raise requests.ConnectionError(f"the connection broke: {error.strerror or error}") from error
-
-
-map_socket_errors = _Named()
+        decompressed = self._decompressor.decompress(data, MAX_BODY)
+        if self._decompressor.unconsumed_tail:
+            raise Malformed("the decompressed body of the response is too long")
+        return decompressed

@@ -1,66 +1,74 @@
-"""HTTP/1.1 responses without I/O: bytes in, status, headers and body out, however they are cut. RFC 9112.
+"""
+HTTP/1.1 responses (RFC 9112) without I/O: bytes in, status, headers and body out, wherever the bytes are split.
 
-http.client's own reader blocks wherever a line or a chunk is cut; here nothing waits, so that its reader can look at
-the client, send a ping, or hang up at any byte.
+http.client's parser blocks where a line or a chunk is incomplete; this one returns, so that its caller can check the client,
+send a ping, or close the connection at any byte.
 """
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-MOST_HEAD = 1 << 17
-MOST_LINE = 1 << 13
+# RFC 9112 sets no limits: these are far above what any vendor sends, and bound the memory of one response.
+MAX_HEAD = 1 << 17
+MAX_LINE = 1 << 13
+# RFC 9112, 4: the reason phrase may be empty, and is ignored; some servers omit the space before it as well.
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: |$)")
+# RFC 9110, 5.6.2: a field name is a token. RFC 9112, 5.1: no whitespace before the colon, optional whitespace around the value.
 HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
+# RFC 9112, 7.1.1: chunk extensions are ignored. 7.1: a size of any length is possible; 16 digits are 2**64.
+CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
+# The value of `_remaining` for a body that ends with the connection.
 UNTIL_CLOSE = -1
-BODILESS = (204, 304)
+# RFC 9110, 15.3.5 and 15.4.5: responses with these statuses end with their headers.
+BODILESS_STATUSES = (204, 304)
 
 
 class Malformed(Exception):
-    """What came is no HTTP/1.1 response."""
+    """The upstream sent something that is not an HTTP/1.1 response."""
 
 
 class Truncated(Exception):
     """The connection ended within a response."""
 
 
-class Unanswered(Truncated):
-    """The connection ended before it said anything."""
+class NoResponse(Truncated):
+    """The connection ended before the first byte of a response."""
 
 
 class Response:
-    """One response: `feed` it what arrives. `status` is 0 until its head is complete; `headers` are in small letters."""
+    """One response: `feed` it what arrives. `status` is 0 until the head is complete; names in `headers` are in lower case."""
 
     def __init__(self) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.complete = False
+        # Whether the connection may be used again once the response is complete.
         self.persistent = False
-        """Whether the connection may be used again once the response is complete."""
-        self._rest = b""
+        self._buffer = b""
         self._chunked = False
-        self._left = 0
-        """Bytes that the body, or the chunk, still has; before a chunk's size line 0."""
-        self._line_end = self._trailers = False
+        # Bytes that the body, or the current chunk, still has; 0 before a chunk's size line.
+        self._remaining = 0
+        self._expects_line_end = self._in_trailers = False
 
     @property
-    def begun(self) -> bool:
-        """Whether anything was said."""
-        return bool(self.status or self._rest)
+    def started(self) -> bool:
+        """Whether any byte of it has arrived."""
+        return bool(self.status or self._buffer)
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes that `data` completes. Raises Malformed."""
-        self._rest += data
-        if not self.status and not self._head():
+        self._buffer += data
+        if not self.status and not self._read_head():
             return b""
         if self._chunked:
-            return self._chunks()
-        body, self._rest = self._rest, b""
-        if self._left != UNTIL_CLOSE:
-            body, surplus = body[: self._left], len(body) - self._left
-            self._left -= len(body)
-            self.complete = not self._left
+            return self._read_chunks()
+        body, self._buffer = self._buffer, b""
+        if self._remaining != UNTIL_CLOSE:
+            body, surplus = body[: self._remaining], len(body) - self._remaining
+            self._remaining -= len(body)
+            self.complete = not self._remaining
+            # RFC 9112, 9.2: data without an outstanding request is no response, and the connection is to be closed.
             self.persistent = self.persistent and surplus <= 0
         return body
 
@@ -68,103 +76,113 @@ class Response:
         """The connection ended. Raises Truncated unless that is how the body ends."""
         if self.complete:
             return
-        if not self.begun:
-            raise Unanswered("the connection was closed without an answer")
-        if not self.status or self._chunked or self._left != UNTIL_CLOSE:
-            raise Truncated("the connection ended within the response")
+        if not self.started:
+            raise NoResponse("the connection was closed before any response")
+        # RFC 9112, 8: without its last chunk, or shorter than its Content-Length, a body is incomplete.
+        if not self.status or self._chunked or self._remaining != UNTIL_CLOSE:
+            raise Truncated("the connection was closed within the response")
         self.complete = True
 
-    def _head(self) -> bool:
-        """Read status line and headers, once they are there; interim responses (1xx) are passed over."""
+    def _read_head(self) -> bool:
+        """Parse status line and headers; False while they are incomplete."""
         while True:
-            at = self._rest.find(b"\r\n\r\n")
-            if at < 0:
-                if len(self._rest) > MOST_HEAD:
-                    raise Malformed("the head has no end")
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if len(self._buffer) > MAX_HEAD:
+                    raise Malformed("the headers of the response are too long")
                 return False
-            first, *lines = self._rest[:at].split(b"\r\n")
-            self._rest = self._rest[at + 4 :]
-            found = STATUS_LINE.match(first)
-            if found is None or found[2] == b"101":
-                raise Malformed("no status line")
-            if found[2][:1] != b"1":
-                self.status = int(found[2])
-                self.headers = _headers(lines)
-                self._framed(found[1] == b"1")
+            status_line, *lines = self._buffer[:end].split(b"\r\n")
+            self._buffer = self._buffer[end + 4 :]
+            match = STATUS_LINE.match(status_line)
+            # RFC 9110, 15.2.2: 101 answers an Upgrade header, which is never sent from here.
+            if match is None or match[2] == b"101":
+                raise Malformed("the response has no valid status line")
+            # RFC 9110, 15.2: any number of interim responses (1xx) may precede the final one, expected or not.
+            if match[2][:1] != b"1":
+                self.status = int(match[2])
+                self.headers = parse_headers(lines)
+                self._read_framing(is_http_1_1=match[1] == b"1")
                 return True
 
-    def _framed(self, modern: bool) -> None:
-        """How the body's end will be known."""
+    def _read_framing(self, *, is_http_1_1: bool) -> None:
+        """Decide where the body ends: RFC 9112, 6.3, in its order."""
         coding, length = self.headers.get("transfer-encoding"), self.headers.get("content-length")
+        # Item 4: the last coding decides, and Transfer-Encoding overrides Content-Length (item 3).
         self._chunked = coding is not None and coding.lower().split(",")[-1].strip() == "chunked"
-        if self.status in BODILESS:
-            self._chunked, self._left, self.complete = False, 0, True
+        if self.status in BODILESS_STATUSES:  # item 1; HEAD is never sent, and the body of CONNECT (item 2) never read
+            self._chunked, self._remaining, self.complete = False, 0, True
         elif coding is not None and not self._chunked:
-            raise Malformed("an unknown transfer encoding")
+            # Item 4 reads such a body until the connection closes; it would be compressed, which no TE header asked for.
+            raise Malformed("the response has an unknown transfer encoding")
         elif not self._chunked and length is not None:
-            sizes = {size.strip() for size in length.split(",")}
-            if len(sizes) != 1 or not min(sizes).isdecimal():
-                raise Malformed("a wrong content length")
-            self._left = int(min(sizes))
-            self.complete = not self._left
+            # Item 5: a list of equal lengths counts as one, anything else is an unrecoverable error.
+            lengths = {item.strip() for item in length.split(",")}
+            if len(lengths) != 1 or not min(lengths).isdecimal():
+                raise Malformed("the response has no valid content length")
+            self._remaining = int(min(lengths))  # item 6
+            self.complete = not self._remaining
         elif not self._chunked:
-            self._left = UNTIL_CLOSE
+            self._remaining = UNTIL_CLOSE  # item 8
+        # RFC 9112, 9.3: HTTP/1.1 connections persist unless "close" is among the connection options; those of 1.0 do not.
         closes = "close" in self.headers.get("connection", "").lower()
-        self.persistent = modern and not closes and self._left != UNTIL_CLOSE
+        self.persistent = is_http_1_1 and not closes and self._remaining != UNTIL_CLOSE
 
-    def _chunks(self) -> bytes:
+    def _read_chunks(self) -> bytes:
+        """Decode the chunked coding, RFC 9112, 7.1: size line, data, line end, ... and trailers after a chunk of size 0."""
         body: list[bytes] = []
-        rest, at = self._rest, 0
+        buffer, position = self._buffer, 0
         while not self.complete:
-            if self._left:
-                piece = rest[at : at + self._left]
-                if not piece:
+            if self._remaining:
+                data = buffer[position : position + self._remaining]
+                if not data:
                     break
-                body.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                self._line_end = not self._left
-                if not self._line_end:
+                body.append(data)
+                position += len(data)
+                self._remaining -= len(data)
+                self._expects_line_end = not self._remaining
+                if not self._expects_line_end:
                     break
-            if self._line_end:
-                if len(rest) - at < 2:
+            if self._expects_line_end:
+                if len(buffer) - position < 2:
                     break
-                if rest[at : at + 2] != b"\r\n":
-                    raise Malformed("a chunk that is longer than its size")
-                at, self._line_end = at + 2, False
+                if buffer[position : position + 2] != b"\r\n":
+                    raise Malformed("a chunk of the response is longer than its size")
+                position, self._expects_line_end = position + 2, False
                 continue
-            end = rest.find(b"\r\n", at)
+            end = buffer.find(b"\r\n", position)
             if end < 0:
-                if len(rest) - at > MOST_LINE:
-                    raise Malformed("a line in the body has no end")
+                if len(buffer) - position > MAX_LINE:
+                    raise Malformed("a line in the body of the response is too long")
                 break
-            line, at = rest[at:end], end + 2
-            if self._trailers:
-                self.complete = not line
+            line, position = buffer[position:end], end + 2
+            if self._in_trailers:
+                self.complete = not line  # RFC 9112, 7.1.2: trailer fields may be discarded
             else:
-                self._left = _size(line)
-                self._trailers = not self._left
-        self._rest = rest[at:]
-        self.persistent = self.persistent and not (self.complete and self._rest)
+                self._remaining = parse_chunk_size(line)
+                self._in_trailers = not self._remaining
+        self._buffer = buffer[position:]
+        self.persistent = self.persistent and not (self.complete and self._buffer)
         return body[0] if len(body) == 1 else b"".join(body)
 
 
-@lru_cache(1024)
-def _size(line: bytes) -> int:
-    """What a chunk's first line says: the same few sizes, again and again."""
-    found = SIZE.fullmatch(line)
-    if found is None:
-        raise Malformed("a chunk without a size")
-    return int(found[1], 16)
+@lru_cache(1024)  # a stream has the same few sizes again and again
+def parse_chunk_size(line: bytes) -> int:
+    match = CHUNK_SIZE.fullmatch(line)
+    if match is None:
+        raise Malformed("a chunk of the response has no valid size")
+    return int(match[1], 16)
 
 
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    """Of headers that stand twice, the values are joined by commas."""
+def parse_headers(lines: list[bytes]) -> dict[str, str]:
+    """Headers by their names in lower case."""
     headers: dict[str, str] = {}
     for line in lines:
-        found = HEADER.fullmatch(line)
-        if found is None:
-            raise Malformed("a header line that is none")
-        name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1")
+        # RFC 9112, 5.2: a gateway may reject line folding; a folded line begins with whitespace, as no field name does.
+        match = HEADER.fullmatch(line)
+        if match is None:
+            raise Malformed("the response has an invalid header line")
+        # RFC 9110, 5.5: bytes beyond ASCII are opaque; Latin-1 keeps each of them.
+        name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
+        # RFC 9110, 5.3: the values of repeated fields are combined by commas, in order.
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

@@ -1,4 +1,4 @@
-"""The only opener of sockets: requests with a transport adapter of ours, which can watch the client while it waits."""
+"""The client for upstreams: requests, with a transport adapter of our own that watches the client while it waits."""
 
 import io
 import math
@@ -15,37 +15,28 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from gateway.errors import UpstreamFailed, UpstreamTimeout
-from gateway.transport.client_watch import ClientWatch, DeadlinePassed
+from gateway.errors import UpstreamFault
+from gateway.transport.client_watch import ClientWatch
 from gateway.transport.connect import Origin
 from gateway.transport.exchange import Exchange, HttpExchange
+from gateway.transport.failures import TransportFailure
 from gateway.transport.pool import Pool
 
-UNSAFE = re.compile(r"[\r\n\0]")
-TRANSPORT_ERRORS = (
-    (requests.ConnectTimeout, UpstreamTimeout, "connect_timeout"),
-    (requests.ReadTimeout, UpstreamTimeout, "timeout"),
-    (requests.exceptions.SSLError, UpstreamFailed, "tls"),
-    (requests.exceptions.ProxyError, UpstreamFailed, "proxy"),
-    (requests.exceptions.ChunkedEncodingError, UpstreamFailed, "truncated"),
-    (requests.exceptions.InvalidHeader, UpstreamFailed, "invalid_response"),
-    (requests.RequestException, UpstreamFailed, "connection"),
-)
-"""requests' errors, the gateway's, and the word for them in the trail."""
+# RFC 9110, 5.5: characters that a field value must not have; the first two would begin another header.
+FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
 
 
-def transport_error(error: requests.RequestException, name: str) -> UpstreamFailed | UpstreamTimeout:
+def transport_error(error: requests.RequestException, name: str) -> UpstreamFault:
     """The gateway's error for a failure of the transport to the provider called `name`."""
-    error_class, word = next((ours, word) for theirs, ours, word in TRANSPORT_ERRORS if isinstance(error, theirs))
-    word = error.kind if isinstance(error, DeadlinePassed) else word
-    return error_class(f"The call to {name} failed: {error}.", upstream_status=word)
+    failure = error if isinstance(error, TransportFailure) else TransportFailure(str(error))
+    return failure.gateway_error(name)
 
 
 class ExchangeOpener(Protocol):
     """A transport adapter that completions go through."""
 
     def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
-        """Send a request. Raises requests' errors."""
+        """Send a request. Raises TransportFailure."""
 
 
 class WatchingAdapter(BaseAdapter):
@@ -56,8 +47,8 @@ class WatchingAdapter(BaseAdapter):
         self._pool = pool
 
     def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
-        origin, path, host = origin_of(url)
-        return HttpExchange(self._pool, origin, encode_request(method, path, {"Host": host, **headers}, body), watch)
+        origin, target, host = split_url(url)
+        return HttpExchange(self._pool, origin, encode_request(method, target, {"Host": host, **headers}, body), watch)
 
     def send(  # noqa: PLR0917 - requests' own signature
         self,
@@ -68,7 +59,7 @@ class WatchingAdapter(BaseAdapter):
         cert: Any = None,  # noqa: ARG002
         proxies: Any = None,  # noqa: ARG002
     ) -> requests.Response:
-        """A whole answer by requests' own interface; `timeout` in seconds is for all of it."""
+        """A whole response by requests' own interface; `timeout` in seconds is for all of it."""
         body = request.body or b""
         body = body if isinstance(body, bytes) else str(body).encode()
         watch = ClientWatch(deadline=time.monotonic() + (timeout or math.inf))
@@ -90,41 +81,43 @@ class Transport:
     """A session of requests whose adapters also open watched exchanges."""
 
     def __init__(self, adapters: Mapping[str, BaseAdapter]) -> None:
-        """`adapters` by the beginning of the URLs that they serve."""
+        """`adapters` by the scheme of the URLs that they serve, such as `https://`."""
         self.session = requests.Session()
+        # The environment is read by the settings alone: no netrc, no proxy variables.
         self.session.trust_env = False
         for prefix, adapter in adapters.items():
             self.session.mount(prefix, adapter)
         self._openers = {prefix: cast("ExchangeOpener", adapter) for prefix, adapter in adapters.items()}
 
     def open(self, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
-        """POST a body. Raises requests' errors."""
-        scheme, mark, _ = url.partition("://")
-        return self._openers[scheme + mark].open("POST", url, headers, body, watch)
+        """POST a body. Raises TransportFailure."""
+        scheme, separator, _ = url.partition("://")
+        return self._openers[scheme + separator].open("POST", url, headers, body, watch)
 
 
-@lru_cache(1024)
-def origin_of(url: str) -> tuple[Origin, str, str]:
-    """Where a URL's server is, its path with the query, and its Host header."""
+@lru_cache(1024)  # the same few URLs for all requests
+def split_url(url: str) -> tuple[Origin, str, str]:
+    """The origin of a URL, its request target (RFC 9112, 3.2.1: path and query), and its Host header."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    host = parts.netloc.rpartition("@")[2]
-    return Origin(parts.scheme, parts.hostname or "", port), path, host
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc.rpartition("@")[2]  # RFC 9110, 7.2: host and port, without user and password
+    return Origin(parts.scheme, parts.hostname or "", port), target, host
 
 
-def encode_request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """An HTTP/1.1 request. Raises InvalidHeader for a header that would break out of its line."""
-    head = _head(method, path, tuple(headers.items()))
+def encode_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """An HTTP/1.1 request. Raises TransportFailure for a header that would begin another line."""
+    head = _encode_head(method, target, tuple(headers.items()))
+    # RFC 9110, 8.6: a POST has a Content-Length even if its body is empty; a GET without a body needs none.
     if body or method == "POST":
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
     return head + b"\r\n"
 
 
 @lru_cache(1024)
-def _head(method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """The request line and the headers: the same for every call of a target."""
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    if any(UNSAFE.search(line) for line in lines):
-        raise requests.exceptions.InvalidHeader("a header to the upstream has a line end in it")
+def _encode_head(method: str, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Request line and headers: the same for every request to a target."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    if any(FORBIDDEN_IN_HEADER.search(line) for line in lines):
+        raise TransportFailure("a header of the request has a line end in it", "invalid_response")
     return "\r\n".join([*lines, ""]).encode("utf-8")

@@ -1,4 +1,4 @@
-"""Connections to upstreams, kept open between calls."""
+"""Connections to upstreams, kept open between requests (RFC 9112, 9.3)."""
 
 import socket
 import ssl
@@ -10,19 +10,18 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 import certifi
-import requests
 
-from gateway.transport.connect import Origin, ProxyRefused, SocketWait, connect_steps
+from gateway.transport.connect import ConnectTimedOut, Origin, SocketWait, connect_steps
 
-IDLE = 50.0
-"""Seconds after which an unused connection is not trusted: most servers close theirs at 60."""
-FRESH = 0.5
-"""Seconds in which it is not even asked: no server's patience is that short."""
-MOST_IDLE = 256
+# Seconds after which an unused connection is closed rather than used: many servers close theirs after 60.
+MAX_IDLE_SECONDS = 50.0
+# Seconds in which it is not even checked: no server closes one so soon.
+UNCHECKED_SECONDS = 0.5
+MAX_IDLE_CONNECTIONS = 256
 
 
 class Connection:
-    """One connection, by a socket that does not block."""
+    """One connection; its socket does not block beyond the timeout of a read."""
 
     def __init__(self, origin: Origin, sock: socket.socket) -> None:
         self.origin, self.sock = origin, sock
@@ -30,34 +29,35 @@ class Connection:
         self._timeout = 0.0
 
     def send(self, data: memoryview) -> int:
-        """Write what the upstream takes at once; how many bytes that was."""
-        self._patience(0)
+        """Write as much as the socket takes at once; return how many bytes that was."""
+        self._set_timeout(0)
         try:
             return self.sock.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
-    def read(self, most: int, timeout: float) -> bytes | None:
-        """What there is, b"" at the end, None when `timeout` (seconds) passed without anything."""
-        self._patience(timeout)
+    def read(self, size: int, timeout: float) -> bytes | None:
+        """Up to `size` bytes, b"" at the end, None when `timeout` (seconds) passed without any."""
+        self._set_timeout(timeout)
         try:
-            return self.sock.recv(most)
+            return self.sock.recv(size)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
 
-    def _patience(self, timeout: float) -> None:
+    def _set_timeout(self, timeout: float) -> None:
         if timeout != self._timeout:
             self.sock.settimeout(timeout)
             self._timeout = timeout
 
-    def usable(self) -> bool:
-        """Whether an idle connection is still open: it has neither been closed nor said anything unasked."""
-        idle = time.monotonic() - self.idle_since
-        if idle < FRESH:
-            return True  # and if it is not, the request finds out, and goes out once more
-        if idle > IDLE:
+    def is_usable(self) -> bool:
+        """Whether an idle connection can take a request: it is open, and nothing has arrived on it."""
+        idle_seconds = time.monotonic() - self.idle_since
+        if idle_seconds < UNCHECKED_SECONDS:
+            return True  # and if it is closed after all, the exchange notices and sends its request once more
+        if idle_seconds > MAX_IDLE_SECONDS:
             return False
         try:
+            # RFC 9112, 9.2: data without an outstanding request is no response, and the connection is to be closed.
             return self.read(1, 0) is None
         except OSError:
             return False
@@ -67,65 +67,57 @@ class Connection:
 
 
 def tls_context(bundle: str | None) -> ssl.SSLContext:
-    """How upstreams are verified: by the certificates in `bundle`, a file or a folder, else by those of certifi."""
-    folder = bundle is not None and Path(bundle).is_dir()
+    """Verifies upstreams by the certificates in `bundle`, a file or a folder, or else by those of certifi."""
+    is_folder = bundle is not None and Path(bundle).is_dir()
     context = ssl.create_default_context(
-        cafile=None if folder else bundle or certifi.where(), capath=bundle if folder else None
+        cafile=None if is_folder else bundle or certifi.where(), capath=bundle if is_folder else None
     )
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["http/1.1"])  # RFC 7301: else a server may choose HTTP/2
     return context
 
 
+# Yields what the connection waits for, is sent whether that happened, and returns the connection.
 ConnectSteps = Generator[SocketWait, bool, Connection]
-"""What a connection in the making waits for; it is sent whether that came."""
 
 
 class Pool:
-    """Idle connections by place. `proxies`: scheme -> proxy URL; `no_proxy`: host names and domains to reach directly."""
+    """Idle connections by origin. `proxies`: scheme -> proxy URL; `no_proxy`: host names and domains to reach directly."""
 
     def __init__(self, connect_timeout: float, tls: ssl.SSLContext, proxies: Mapping[str, str], no_proxy: str) -> None:
         self.connect_timeout, self.tls, self.proxies, self.no_proxy = connect_timeout, tls, proxies, no_proxy
         self._idle: dict[Origin, list[Connection]] = defaultdict(list)
 
     def take_idle(self, origin: Origin) -> Connection | None:
-        """A connection that is open already; the one used last, so that the others may age."""
+        """An open connection, if there is one: the one used last, so that the others reach their idle limit."""
         idle = self._idle[origin]
         while idle:
             try:
                 connection = idle.pop()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread took it
                 return None
-            if connection.usable():
+            if connection.is_usable():
                 return connection
             connection.close()
         return None
 
     def connect(self, origin: Origin, timeout: float) -> ConnectSteps:
-        """A new connection, within `timeout` seconds. Raises requests' ConnectTimeout, SSLError, ProxyError, ConnectionError."""
+        """A new connection, within `timeout` seconds. Raises ConnectTimedOut, and what `connect_steps` raises."""
         timeout = min(timeout, self.connect_timeout)
         try:
             sock = yield from connect_steps(origin, self._proxy(origin), self.tls, time.monotonic() + timeout)
         except TimeoutError as error:
-            raise requests.ConnectTimeout(f"no connection within {timeout:g} s") from error
-        except ssl.SSLError as error:
-            raise requests.exceptions.SSLError(str(error.reason or error)) from error
-        except ProxyRefused as error:
-            raise requests.exceptions.ProxyError(str(error)) from error
-        except OSError as error:
-            raise requests.ConnectionError(error.strerror or str(error)) from error
-        except UnicodeError as error:  # what the idna codec says of a label that is empty or too long
-            raise requests.ConnectionError("no host can have that name") from error
+            raise ConnectTimedOut(f"no connection within {timeout:g} s") from error
         return Connection(origin, sock)
 
     def put_back(self, connection: Connection) -> None:
-        """Take back a connection whose response was read to its end."""
+        """Keep a connection whose response was read to its end."""
         idle = self._idle[connection.origin]
-        if len(idle) >= MOST_IDLE:
+        if len(idle) >= MAX_IDLE_CONNECTIONS:
             connection.close()
             return
         connection.idle_since = time.monotonic()
         idle.append(connection)
-        while idle and connection.idle_since - idle[0].idle_since > IDLE:
+        while idle and connection.idle_since - idle[0].idle_since > MAX_IDLE_SECONDS:
             idle.pop(0).close()
 
     def close(self) -> None:

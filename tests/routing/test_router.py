@@ -1,7 +1,6 @@
 """Targets, attempts, and streams that must not lie."""
 
 import pytest
-import requests
 
 from gateway.completions.completion import complete, embed
 from gateway.errors import (
@@ -14,6 +13,8 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.stream_events import PAUSE, Pause
+from gateway.transport.client_watch import TOTAL, DeadlinePassed
+from gateway.transport.failures import TransportFailure
 from tests.support.fakes import COMPLETION, RESET, SECRET, USAGE, Answer, Room, call, chunk, plain, sse, target
 
 BOTH = (target("groq"), target("openai"))
@@ -52,9 +53,9 @@ class TestPlain:
         "error, word",
         [
             (RESET, "connection"),
-            (requests.ConnectTimeout("x"), "connect_timeout"),
-            (requests.ReadTimeout("x"), "timeout"),
-            (requests.exceptions.SSLError("x"), "tls"),
+            (TransportFailure("x", "connect_timeout", UpstreamTimeout), "connect_timeout"),
+            (DeadlinePassed(TOTAL), "timeout"),
+            (TransportFailure("x", "tls"), "tls"),
         ],
     )
     def test_a_failed_connection_moves_on(self, error, word):
@@ -194,7 +195,7 @@ class TestStream:
             (sse(chunk("a")), UpstreamFailed),
             (sse(chunk("a"), "[DONE]"), UpstreamFailed),
             (sse(chunk("a"), RESET), UpstreamFailed),
-            (sse(chunk("a"), requests.ReadTimeout("x")), UpstreamTimeout),
+            (sse(chunk("a"), DeadlinePassed(TOTAL)), UpstreamTimeout),
             (sse(chunk("a"), {"error": {"message": "over", "code": 529}}), UpstreamFailed),
             (sse(chunk("a"), "{nonsense"), UpstreamFailed),
             (sse(chunk("a"), chunk("b", index=1), chunk(finish="stop")), UpstreamFailed),

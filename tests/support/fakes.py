@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator
 
-import requests
-
 from gateway.catalog.vendors import VENDORS, Provider, Target
 from gateway.health.target_health import HealthRegistry
 from gateway.routing.attempt import Timeouts
 from gateway.routing.call import Call
 from gateway.routing.router import Router
 from gateway.stream_events import PAUSE, Pause
+from gateway.transport.failures import TransportFailure
 
 SECRET = "sk-upstream-secret"
 
@@ -117,4 +116,4 @@ def call(*targets, strict=False, **chat) -> Call:
     return Call(id="r1", chat=asked, targets=targets or (target(),), created=1700000000, strict=strict)
 
 
-RESET = requests.ConnectionError("the connection to the upstream broke: reset")
+RESET = TransportFailure("Connection reset by peer")

@@ -1,4 +1,4 @@
-"""Connecting, against real sockets: what is waited for may be broken off at any step, and each failure has its name."""
+"""Connecting, against real sockets: every step can be interrupted, and every failure has its kind."""
 
 import math
 import socket
@@ -6,56 +6,31 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
-import requests
 import trustme
 
 from gateway.errors import ClientDisconnected
 from gateway.stream_events import PAUSE
 from gateway.transport.client_watch import TOTAL, ClientWatch
+from gateway.transport.failures import TransportFailure
 from gateway.transport.http_transport import WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
+from tests.support.socket_upstream import connected_client, listening, read_head
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 LONG = 30.0
 
 
-@contextmanager
-def serving(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a server that talks so on each connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def one(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            talk(connection)
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    with closing(listener):
-        yield listener.getsockname()[1]
-
-
-def request(connection: socket.socket) -> bytes:
-    said = b""
-    while b"\r\n\r\n" not in said and (piece := connection.recv(65536)):
-        said += piece
-    return said
-
-
-def answer(connection: socket.socket) -> None:
-    request(connection)
+def respond(connection: socket.socket) -> None:
+    read_head(connection)
     connection.sendall(OK)
 
 
-def silent(connection: socket.socket) -> None:
-    """Say nothing until the other side hangs up."""
+def stay_silent(connection: socket.socket) -> None:
+    """Send nothing until the other side closes the connection."""
     while connection.recv(65536):
         pass
 
@@ -66,30 +41,30 @@ def authority():
 
 
 @pytest.fixture
-def trusted(authority, tmp_path):
-    """A bundle that has the authority."""
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    return str(bundle)
+def bundle(authority, tmp_path):
+    """A file with the authority's certificate."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
 
 
 @pytest.fixture
-def secure(authority):
-    """A server that agrees on TLS, then answers."""
+def tls_port(authority):
+    """The port of a server that responds over TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
 
-    def talk(connection: socket.socket) -> None:
+    def respond_over_tls(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secured:
-            answer(secured)
+            respond(secured)
 
-    with serving(talk) as port:
+    with listening(respond_over_tls) as port:
         yield port
 
 
 @pytest.fixture
-def deaf():
-    """The port of a listener whose queue is full: what else comes is dropped."""
+def full_port():
+    """The port of a listener whose queue is full: the system drops further attempts to connect."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(3):
@@ -100,82 +75,93 @@ def deaf():
 
 
 @contextmanager
-def forwarding(heard: list[bytes], said: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> Iterator[int]:
-    """The port of a forward proxy, which answers a CONNECT so; `heard` gets each."""
+def forward_proxy(
+    requests: list[bytes], response: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
+) -> Iterator[int]:
+    """The port of a proxy that answers a CONNECT with this response; `requests` gets each."""
 
-    def pump(source: socket.socket, sink: socket.socket) -> None:
+    def copy(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
-            while piece := source.recv(65536):
-                sink.sendall(piece)
+            while data := source.recv(65536):
+                sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
-    def talk(connection: socket.socket) -> None:
-        heard.append(request(connection))
-        connection.sendall(said)
-        if b" 200 " in said:
-            host, _, port = heard[-1].split(b" ")[1].decode().rpartition(":")
-            with socket.create_connection((host, int(port))) as onward:
-                back = threading.Thread(target=pump, args=(onward, connection), daemon=True)
+    def serve(connection: socket.socket) -> None:
+        requests.append(read_head(connection))
+        connection.sendall(response)
+        if b" 200 " in response:
+            host, _, port = requests[-1].split(b" ")[1].decode().rpartition(":")
+            with socket.create_connection((host, int(port))) as tunnel:
+                back = threading.Thread(target=copy, args=(tunnel, connection), daemon=True)
                 back.start()
-                pump(connection, onward)
+                copy(connection, tunnel)
                 back.join()
 
-    with serving(talk) as port:
+    with listening(serve) as port:
         yield port
 
 
-def pool(timeout: float = LONG, bundle: str | None = None, proxy: str = "") -> Pool:
+def new_pool(timeout: float = LONG, bundle: str | None = None, proxy: str = "") -> Pool:
     return Pool(timeout, tls_context(bundle), {"http": proxy, "https": proxy} if proxy else {}, "")
 
 
-def asked(pool: Pool, url: str, watch: ClientWatch | None = None) -> bytes:
+def fetch(pool: Pool, url: str, watch: ClientWatch | None = None) -> bytes:
     exchange = WatchingAdapter(pool).open("POST", url, {}, b"{}", watch or ClientWatch())
     with closing(pool), closing(exchange):
         assert list(exchange.wait_for_headers()) == []
         return exchange.read_body()
 
 
+@contextmanager
+def fails(kind: str, match: str | None = None) -> Iterator[None]:
+    """What runs within it fails with this kind, and with a message that matches, if that is given."""
+    with pytest.raises(TransportFailure, match=match) as caught:
+        yield
+    assert caught.value.kind == kind
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_tls(secure, trusted, host):
-    assert asked(pool(bundle=trusted), f"https://{host}:{secure}/") == b"hello"
+def test_a_server_with_a_trusted_certificate_responds_over_tls(tls_port, bundle, host):
+    assert fetch(new_pool(bundle=bundle), f"https://{host}:{tls_port}/") == b"hello"
 
 
-def test_a_certificate_of_an_unknown_authority(secure):
-    with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-        asked(pool(), f"https://127.0.0.1:{secure}/")
+def test_a_certificate_of_an_unknown_authority_is_refused(tls_port):
+    with fails("tls", "CERTIFICATE_VERIFY_FAILED"):
+        fetch(new_pool(), f"https://127.0.0.1:{tls_port}/")
 
 
-def test_a_certificate_for_another_host(authority, trusted):
+def test_a_certificate_for_another_host_is_refused(authority, bundle):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("another.example").configure_cert(context)
     with (
-        serving(lambda connection: context.wrap_socket(connection, server_side=True).close()) as port,
-        pytest.raises(requests.exceptions.SSLError),
+        listening(lambda connection: context.wrap_socket(connection, server_side=True).close()) as port,
+        fails("tls", "CERTIFICATE_VERIFY_FAILED"),
     ):
-        asked(pool(bundle=trusted), f"https://127.0.0.1:{port}/")
+        fetch(new_pool(bundle=bundle), f"https://127.0.0.1:{port}/")
 
 
-def test_tls_that_ends_in_the_handshake():
-    with serving(lambda connection: connection.recv(1000)) as port, pytest.raises(requests.ConnectionError):
-        asked(pool(), f"https://127.0.0.1:{port}/")
+def test_a_connection_that_ends_in_the_tls_handshake_is_a_failure():
+    with listening(lambda connection: connection.recv(1000)) as port, pytest.raises(TransportFailure) as caught:
+        fetch(new_pool(), f"https://127.0.0.1:{port}/")
+    assert caught.value.kind in ("tls", "connection")  # the server's system sends a FIN or a reset
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_forward_proxy(secure, trusted, scheme):
-    heard: list[bytes] = []
-    with serving(answer) as open_port, forwarding(heard) as proxy:
-        port = secure if scheme == "https" else open_port
-        through = pool(bundle=trusted, proxy=f"http://me:s%20t@127.0.0.1:{proxy}")
-        assert asked(through, f"{scheme}://127.0.0.1:{port}/x") == b"hello"
-    secret = b64encode(b"me:s t")
-    (line, *headers) = heard[0].split(b"\r\n")
+def test_a_forward_proxy_opens_a_tunnel_to_the_upstream(tls_port, bundle, scheme):
+    requests: list[bytes] = []
+    with listening(respond) as open_port, forward_proxy(requests) as proxy:
+        port = tls_port if scheme == "https" else open_port
+        pool = new_pool(bundle=bundle, proxy=f"http://me:s%20t@127.0.0.1:{proxy}")
+        assert fetch(pool, f"{scheme}://127.0.0.1:{port}/x") == b"hello"
+    credentials = b64encode(b"me:s t")
+    (line, *headers) = requests[0].split(b"\r\n")
     assert line == b"CONNECT 127.0.0.1:%d HTTP/1.1" % port
     assert b"Host: 127.0.0.1:%d" % port in headers
-    assert b"Proxy-Authorization: Basic " + secret in headers
+    assert b"Proxy-Authorization: Basic " + credentials in headers
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("response", "reason"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "407"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
@@ -183,65 +169,67 @@ def test_a_forward_proxy(secure, trusted, scheme):
         (b"SSH-2.0-x\r\n\r\n", "no HTTP"),
     ],
 )
-def test_a_forward_proxy_that_opens_no_tunnel(said, why):
-    with forwarding([], said) as proxy, pytest.raises(requests.exceptions.ProxyError, match=why):
-        asked(pool(proxy=f"http://127.0.0.1:{proxy}"), "https://127.0.0.1:9/")
+def test_a_forward_proxy_that_opens_no_tunnel_is_a_failure(response, reason):
+    with forward_proxy([], response) as proxy, fails("proxy", reason):
+        fetch(new_pool(proxy=f"http://127.0.0.1:{proxy}"), "https://127.0.0.1:9/")
 
 
 @pytest.fixture(params=["address", "tls", "proxy"])
-def stuck(request, deaf):
-    """A URL, and a proxy, where connecting comes to a stop: at the address, in the handshake, at the proxy."""
-    with serving(silent) as mute:
+def stalled(request, full_port):
+    """A URL and a proxy where connecting stalls: at the address, in the handshake, at the proxy."""
+    with listening(stay_silent) as silent_port:
         yield {
-            "address": (f"http://127.0.0.1:{deaf}/", ""),
-            "tls": (f"https://127.0.0.1:{mute}/", ""),
-            "proxy": ("http://127.0.0.1:9/", f"http://127.0.0.1:{mute}"),
+            "address": (f"http://127.0.0.1:{full_port}/", ""),
+            "tls": (f"https://127.0.0.1:{silent_port}/", ""),
+            "proxy": ("http://127.0.0.1:9/", f"http://127.0.0.1:{silent_port}"),
         }[request.param]
 
 
-def test_connecting_has_its_time(stuck):
-    url, proxy = stuck
-    with pytest.raises(requests.ConnectTimeout, match=r"within 0\.2 s"):
-        asked(pool(0.2, proxy=proxy), url)
+def test_connecting_ends_at_the_connect_timeout(stalled):
+    url, proxy = stalled
+    with fails("connect_timeout", r"within 0\.2 s"):
+        fetch(new_pool(0.2, proxy=proxy), url)
 
 
-def test_a_deadline_that_comes_first_has_its_name(stuck):
-    url, proxy = stuck
-    with pytest.raises(requests.Timeout) as caught:
-        asked(pool(proxy=proxy), url, ClientWatch(deadline=time.monotonic() + 0.2))
-    assert getattr(caught.value, "kind", None) == TOTAL
+def test_connecting_ends_at_the_deadline_of_the_request(stalled):
+    url, proxy = stalled
+    with fails(TOTAL):
+        fetch(new_pool(proxy=proxy), url, ClientWatch(deadline=time.monotonic() + 0.2))
 
 
-def test_pauses_while_connecting(stuck):
-    url, proxy = stuck
+def test_connecting_yields_pauses(stalled):
+    url, proxy = stalled
     watch = ClientWatch(yield_at=time.monotonic() + 0.1)
-    exchange = WatchingAdapter(pool(0.3, proxy=proxy)).open("POST", url, {}, b"{}", watch)
+    exchange = WatchingAdapter(new_pool(0.3, proxy=proxy)).open("POST", url, {}, b"{}", watch)
     with closing(exchange):
-        head = exchange.wait_for_headers()
-        assert next(head) is PAUSE
+        headers = exchange.wait_for_headers()
+        assert next(headers) is PAUSE
         watch.yield_at = math.inf
-        with pytest.raises(requests.ConnectTimeout):
-            next(head)
+        with fails("connect_timeout"):
+            next(headers)
 
 
-def test_a_client_that_leaves_while_connecting_ends_it(stuck):
-    url, proxy = stuck
-    with closing(socket.create_server(("127.0.0.1", 0))) as ours, closing(socket.socket()) as client:
-        client.connect(ours.getsockname())
-        served, _ = ours.accept()
+def test_connecting_ends_when_the_client_disconnects(stalled):
+    url, proxy = stalled
+    with connected_client() as (client, accepted):
         threading.Timer(0.1, client.close).start()
-        with closing(served), pytest.raises(ClientDisconnected):
-            asked(pool(proxy=proxy), url, ClientWatch(client=served))
+        with pytest.raises(ClientDisconnected):
+            fetch(new_pool(proxy=proxy), url, ClientWatch(client=accepted))
 
 
-def test_of_a_host_with_two_addresses_the_one_that_answers_is_taken():
-    """`localhost` may be ::1 as well, where nobody listens."""
-    with serving(answer) as port:
-        assert asked(pool(), f"http://localhost:{port}/") == b"hello"
+def test_the_address_that_accepts_is_taken_of_a_host_with_two():
+    """`localhost` may be ::1 as well, where nothing listens."""
+    with listening(respond) as port:
+        assert fetch(new_pool(), f"http://localhost:{port}/") == b"hello"
 
 
-def test_nobody_listens():
+def test_a_port_where_nothing_listens_is_a_failed_connection():
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(requests.ConnectionError, match="refused"):
-        asked(pool(), f"http://127.0.0.1:{port}/")
+    with fails("connection", "refused"):
+        fetch(new_pool(), f"http://127.0.0.1:{port}/")
+
+
+def test_an_invalid_host_name_is_a_failed_connection():
+    with fails("connection"):
+        fetch(new_pool(), f"http://{'x' * 64}.example/")
