@@ -5,12 +5,12 @@ from typing import Any
 
 from gateway.openai_types import Chat, Json
 
-BYTES_A_TOKEN = 4
+BYTES_PER_TOKEN = 4
 
 
 def count(text: str) -> int:
     """A rough count: one token for four bytes of UTF-8."""
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def of_prompt(chat: Chat) -> int:

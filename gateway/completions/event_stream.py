@@ -98,7 +98,7 @@ def _with_usage(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> 
     finally:  # also of an answer that broke off, or whose client left
         if call.usage is None and call.served_by:
             before = call.transcript.failed_usage["prompt_tokens"] if call.transcript else 0
-            call.usage = estimated_usage(call, math.ceil(size / token_estimate.BYTES_A_TOKEN), before)
+            call.usage = estimated_usage(call, math.ceil(size / token_estimate.BYTES_PER_TOKEN), before)
         router.settle(call)
     if include_usage and last:
         yield {**last, "usage": call.usage}

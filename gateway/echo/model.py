@@ -171,7 +171,7 @@ def _cut(text: str, chat: Chat) -> tuple[str, str]:
     text = text[: min(ends)] if ends else text
     most = chat.get("max_completion_tokens") or chat.get("max_tokens")
     if most and token_estimate.count(text) > most:
-        return text.encode()[: most * token_estimate.BYTES_A_TOKEN].decode("utf-8", "ignore"), "length"
+        return text.encode()[: most * token_estimate.BYTES_PER_TOKEN].decode("utf-8", "ignore"), "length"
     return text, "stop"
 
 
