@@ -4,7 +4,7 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 \
     PORT=8000
-# Open to the network, it starts only with VALID_API_KEYS, or GATEWAY_AUTH=off where that is meant.
+# Since it listens on all addresses, it starts only with VALID_API_KEYS, or with GATEWAY_AUTH=off.
 
 WORKDIR /app
 COPY requirements.txt ./

@@ -1,7 +1,8 @@
 # make run      serve on http://127.0.0.1:8000
-# make test     the tests
-# make check    format, lint, types, imports, and the tests
-# make bench    its speed, in some 90 seconds; bench-peers: beside LiteLLM, Portkey and nginx; soak: its memory
+# make test     run the tests
+# make check    check format, lint, types and imports, and run the tests
+# make format   fix format and lint where that can be done automatically
+# make bench    measure speed, about 90 seconds; bench-peers: compared with LiteLLM, Portkey and nginx; soak: memory growth
 PYTHON ?= python3
 BIN := .venv/bin
 
