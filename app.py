@@ -101,7 +101,7 @@ def build_services(settings: Settings) -> Services:
         transport,
         attempts=settings.retry_max_attempts,
         timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
-        health_registry=HealthRegistry(breakers=settings.breakers, told=metrics.record_state_change),
+        health_registry=HealthRegistry(breakers=settings.breakers, on_state_change=metrics.record_state_change),
         admit=targets.admit,
         record_tokens=targets.record_tokens,
     )

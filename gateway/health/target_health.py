@@ -1,8 +1,8 @@
 """
-How each target stands: its circuit breaker, its cool-down, what it has under way, how fast it was.
+The health of each target: its circuit breaker, its cool-down, its calls in flight, its latency.
 
-One `Standing` for each target (provider, base URL, model and key) of this process, whatever names lead to it. Those that
-differ in their key alone share a breaker: it is the same upstream.
+One `TargetHealth` for each target (provider, base URL, model and key) of this process, whatever model names lead to it.
+Targets that differ in their key alone share a breaker: it is the same upstream.
 """
 
 import math
@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -24,35 +23,39 @@ from gateway.errors import (
     UpstreamLimited,
     UpstreamRejected,
 )
-from gateway.health.circuit_breaker import CLOSED, CircuitBreaker
-from gateway.health.circuit_breaker import OPEN as BROKEN
+from gateway.health.circuit_breaker import (
+    CLOSED,
+    OPEN,
+    CircuitBreaker,
+    TargetStateChange,
+    UpstreamId,
+    ignore_state_change,
+)
 
+# Seconds without calls for a target that refused our credential, or says that its quota is used up.
 REFUSED_COOLDOWN = 60.0
-"""Seconds that a target rests which refused our credential, or says that it is not paid for."""
+# Seconds: an upstream's own Retry-After is believed up to here.
 MAX_COOLDOWN = 600.0
-RESERVE, EARNED = 10.0, 0.2
-"""Retries that a target has in store, and what each call adds: an outage gets at most a fifth more calls by them."""
+# Retries that a target has in reserve, and what each call adds: an outage causes at most a fifth more calls.
+RETRY_RESERVE, RETRIES_PER_CALL = 10.0, 0.2
+# Weight of the newest value in the exponential moving average of latency.
 SMOOTHING = 0.3
-RECENT, LEAST_MEASURED = 200, 20
-"""Calls that a p95 is of, and the least that it wants."""
-STALE = 300.0
-"""Seconds after which a measured latency says nothing any more."""
-
+# Calls that a p95 is computed from, and the fewest that it needs.
+MAX_SAMPLES, MIN_SAMPLES = 200, 20
+# Seconds after which a measured latency is no longer used.
+LATENCY_EXPIRES = 300.0
+# Targets that are remembered; beyond that, some without calls are forgotten: clients may name any model of a provider.
+MAX_TARGETS = 4096
 
 COOLING, HALF_OPEN = "cooling", "half-open"
-STATES = (CLOSED, COOLING, HALF_OPEN, BROKEN)
-"""The states of a target, the worse the later."""
-OPEN, FULL, LIMITED, REFUSED = "breaker open", "full", "rate limited", "credential refused"
-MOST_KNOWN = 4096
-"""Targets, beyond which some are forgotten that have nothing under way: clients may ask for any model of a provider."""
-
-
-Upstream = tuple[str, str, str]
-"""Provider, base URL and model."""
+# The states of a target, from best to worst.
+STATES = (CLOSED, COOLING, HALF_OPEN, OPEN)
+# The reasons why a target is unavailable.
+BREAKER_OPEN, FULL, LIMITED, REFUSED = "breaker open", "full", "rate limited", "credential refused"
 
 
 class Unavailable(NamedTuple):
-    """Why a target is not asked now, in how many seconds it may be, and the error of its own that says so."""
+    """Why a target gets no call now, after how many seconds it may, and the upstream's error that says so, if one does."""
 
     reason: str
     seconds: float
@@ -60,144 +63,149 @@ class Unavailable(NamedTuple):
 
 
 class LatencyTracker:
-    """How long answers took."""
+    """How long responses took."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._average, self._measured = 0.0, -math.inf
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._average, self._measured_at = 0.0, -math.inf
+        self._recent: deque[float] = deque(maxlen=MAX_SAMPLES)
 
     @property
     def average(self) -> float:
-        """Seconds, weighted to the recent ones; 0 where nothing recent is known."""
-        return self._average if self._clock() - self._measured < STALE else 0.0
+        """Seconds, weighted to the recent ones; 0 where nothing recent is measured."""
+        return self._average if self._clock() - self._measured_at < LATENCY_EXPIRES else 0.0
 
     def p95(self) -> float | None:
-        """Seconds in which 95 % of the recent ones came; None where too few are known."""
-        known = sorted(self._recent)
-        return known[int(0.95 * len(known))] if len(known) >= LEAST_MEASURED else None
+        """Seconds within which 95 % of the recent ones came; None where too few are measured."""
+        samples = sorted(self._recent)
+        return samples[int(0.95 * len(samples))] if len(samples) >= MIN_SAMPLES else None
 
     def record(self, seconds: float) -> None:
-        known = self.average
-        self._average = seconds if not known else known + SMOOTHING * (seconds - known)
-        self._measured = self._clock()
+        average = self.average
+        self._average = seconds if not average else average + SMOOTHING * (seconds - average)
+        self._measured_at = self._clock()
         self._recent.append(seconds)
 
 
 class TargetHealth:
-    """One target's. `cools`: whether it is left alone for as long as it says itself."""
+    """One target's. `cooldowns`: whether it gets no calls for as long as it says itself."""
 
     def __init__(
         self, breaker: CircuitBreaker, *, cooldowns: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.breaker, self._cooldowns, self._clock = breaker, cooldowns, clock
         self.in_flight = self.queued_calls = 0
-        self.first_content, self.whole = LatencyTracker(clock), LatencyTracker(clock)
-        """Of streams, and of plain answers, which come all at once."""
-        self._credit = RESERVE
-        self._cool_until, self._cool_reason = -math.inf, ""
-        self._cool_error: UpstreamFault | None = None
+        # Of streams until their first content; of plain responses, which come all at once, until their end.
+        self.first_content, self.plain = LatencyTracker(clock), LatencyTracker(clock)
+        self._retries_left = RETRY_RESERVE
+        self._cooldown_until, self._cooldown_reason = -math.inf, ""
+        self._cooldown_error: UpstreamFault | None = None
 
     @property
     def state(self) -> str:
-        """`closed`, `open` or `half-open`, as breakers are; `cooling` where the upstream said so itself."""
+        """`closed`, `open` or `half-open`, as breakers are; `cooling` where the upstream asked for it itself."""
         if self.breaker.tripped:
-            return BROKEN if self.breaker.open and not self.breaker.probing else HALF_OPEN
-        return COOLING if self._clock() < self._cool_until else CLOSED
+            return OPEN if self.breaker.open and not self.breaker.probing else HALF_OPEN
+        return COOLING if self._clock() < self._cooldown_until else CLOSED
 
     def latency(self, *, streams: bool) -> LatencyTracker:
-        return self.first_content if streams else self.whole
+        return self.first_content if streams else self.plain
 
-    def unavailable(self, most: int | None = None, *, queued: bool = True, again: bool = False) -> Unavailable | None:
+    def unavailable(
+        self, max_in_flight: int | None = None, *, queued: bool = True, again: bool = False
+    ) -> Unavailable | None:
         """
-        Why the target is not asked; None if it may be. `most`: calls at once that it is given, None for any number.
-        `queued`: by one who need not let others go first. `again`: by one who has waited for as long as it said.
+        Why the target gets no call now; None if it may. `max_in_flight`: None for any number.
+
+        `queued`: the caller already holds a queue place. `again`: a retry that has waited out Retry-After.
         """
         if self.breaker.tripped and self.breaker.open:
-            return Unavailable(OPEN, self.breaker.seconds)
-        full = most is not None and (self.in_flight >= most or (self.queued_calls and not queued))
-        if (left := self._cool_until - self._clock()) > 0 and not again:
-            return Unavailable(self._cool_reason, left, self._cool_error)
+            return Unavailable(BREAKER_OPEN, self.breaker.seconds)
+        full = max_in_flight is not None and (self.in_flight >= max_in_flight or (self.queued_calls and not queued))
+        if (seconds := self._cooldown_until - self._clock()) > 0 and not again:
+            return Unavailable(self._cooldown_reason, seconds, self._cooldown_error)
         return Unavailable(FULL, 0.0) if full else None
 
     def acquire(
-        self, most: int | None = None, *, again: bool = False, queued: bool = False
+        self, max_in_flight: int | None = None, *, again: bool = False, queued: bool = False
     ) -> "TargetLease | Unavailable":
-        """Begin a call; or why not. `again`: a retry, after the wait that this target asked for itself."""
+        """Begin a call, or say why not; the parameters are those of `unavailable`."""
         breaker = self.breaker
         with breaker.lock:
-            unavailable = self.unavailable(most, queued=queued or again, again=again)
+            unavailable = self.unavailable(max_in_flight, queued=queued or again, again=again)
             if unavailable is not None:
                 return unavailable
             breaker.probing = breaker.tripped
             self.in_flight += 1
             if not again:
-                self._credit = min(RESERVE, self._credit + EARNED)
+                self._retries_left = min(RETRY_RESERVE, self._retries_left + RETRIES_PER_CALL)
             return TargetLease(self, probe=breaker.openings if breaker.tripped else None, clock=self._clock)
 
     def take_retry(self) -> bool:
-        """Whether there is a retry left in the budget, which is taken."""
+        """Take a retry from the budget; False if there is none left."""
         with self.breaker.lock:
-            left = self._credit >= 1
-            self._credit -= left
-        return left
+            available = self._retries_left >= 1
+            self._retries_left -= available
+        return available
 
     def return_retry(self) -> None:
         """Give back what was taken for a retry that never began."""
         with self.breaker.lock:
-            self._credit = min(RESERVE, self._credit + 1)
+            self._retries_left = min(RETRY_RESERVE, self._retries_left + 1)
 
-    def add_queued(self, places: int) -> None:
-        """So many more, or fewer, wait for it."""
+    def add_queued(self, calls: int) -> None:
+        """So many more calls, or fewer, wait for the target."""
         with self.breaker.lock:
-            self.queued_calls += places
+            self.queued_calls += calls
 
     def release(self, error: BaseException | None, *, probe: int | None = None, short_deadline: bool = False) -> None:
         """
-        A call is over: None for well. What says nothing about the target, such as a client that left, changes nothing.
-        `probe`: which opening of the breaker it was to find out about.
+        A call has ended, with `error` or well. What says nothing about the target, such as a disconnected client, changes
+        nothing. `probe`: the opening of the breaker that the call was to probe.
         """
         with self.breaker.lock:
             self.in_flight -= 1
             if self.breaker.tripped:
                 if probe != self.breaker.openings:
-                    return  # begun before the breaker opened: no news
+                    return  # it began before the breaker opened, so it tells nothing about now
                 self.breaker.probing = False
             if short_deadline and isinstance(error, UpstreamFault) and error.upstream_status == CALL_TIMEOUT:
                 return
             if isinstance(error, UpstreamLimited):
-                unpaid = error.type == "insufficient_quota"
-                self._cool(error, error.retry_after or (REFUSED_COOLDOWN if unpaid else 0.0), LIMITED)
+                quota_used_up = error.type == "insufficient_quota"
+                self._cool_down(error, error.retry_after or (REFUSED_COOLDOWN if quota_used_up else 0.0), LIMITED)
             elif isinstance(error, UpstreamCredentials):
-                self._cool(error, REFUSED_COOLDOWN, REFUSED)
+                self._cool_down(error, REFUSED_COOLDOWN, REFUSED)
             elif error is None or isinstance(error, UpstreamRejected):
                 self.breaker.record_success()
             elif isinstance(error, UpstreamFault):
                 self.breaker.record_failure()
 
-    def _cool(self, error: UpstreamFault, seconds: float, reason: str) -> None:
-        if error.upstream_status != OUR_LIMIT:  # else nobody was asked
+    def _cool_down(self, error: UpstreamFault, seconds: float, reason: str) -> None:
+        # An upstream that answers 429 or 401 is up; where our own limit is reached, none was called.
+        if error.upstream_status != OUR_LIMIT:
             self.breaker.record_success()
         until = self._clock() + min(seconds, MAX_COOLDOWN)
-        if self._cooldowns and seconds > 0 and until > self._cool_until:
-            self._cool_until, self._cool_reason, self._cool_error = until, reason, error
+        if self._cooldowns and seconds > 0 and until > self._cooldown_until:
+            self._cooldown_until, self._cooldown_reason, self._cooldown_error = until, reason, error
             self.breaker.record_cooldown(COOLING, until - self._clock())
 
 
 class TargetLease:
     """
-    A call of a target under way; it is over, and judged, when its context is left, by an error or without.
+    The right to one call of a target. When its context is left, by an error or without, the call has ended, and the
+    target's health knows how.
 
-    `hurried`: it has less time than a target may expect, so that being late says nothing about it.
+    `short_deadline`: the call has less time than a target may expect, so that a timeout says nothing about the target.
     """
 
     def __init__(self, health: TargetHealth, *, probe: int | None, clock: Callable[[], float]) -> None:
-        self._health, self._probe, self._clock, self.began = health, probe, clock, clock()
+        self._health, self._probe, self._clock, self._started = health, probe, clock, clock()
         self.short_deadline = False
 
     def record_latency(self, *, streams: bool) -> None:
-        """The first content is there, or, where it does not stream, the whole answer."""
-        self._health.latency(streams=streams).record(self._clock() - self.began)
+        """The first content of a stream is there, or the whole plain response."""
+        self._health.latency(streams=streams).record(self._clock() - self._started)
 
     def __enter__(self) -> Self:
         return self
@@ -207,56 +215,56 @@ class TargetLease:
 
 
 class HealthRegistry:
-    """All targets' standings. `told(upstream, state, seconds)` is called when one opens, closes or cools down."""
+    """The health of all targets. `on_state_change` is called when one opens, closes or cools down."""
 
     def __init__(
         self,
         *,
         breakers: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        told: Callable[[Upstream, str, float], None] = lambda *_: None,
+        on_state_change: Callable[[TargetStateChange], None] = ignore_state_change,
     ) -> None:
-        self._on, self._clock, self._told = breakers, clock, told
-        self._known: dict[Identity, TargetHealth] = {}
-        self._breakers = WeakValueDictionary[Upstream, CircuitBreaker]()
+        self._enabled, self._clock, self._on_state_change = breakers, clock, on_state_change
+        self._targets: dict[Identity, TargetHealth] = {}
+        self._breakers = WeakValueDictionary[UpstreamId, CircuitBreaker]()
         self._lock = threading.Lock()
 
     def of(self, target: Target) -> TargetHealth:
-        """A target's standing, from its first call on."""
-        found = self._known.get(target.identity)
-        return self._new(target.identity) if found is None else found
+        """A target's health, kept from its first call on."""
+        health = self._targets.get(target.identity)
+        return self._add(target.identity) if health is None else health
 
     def items(self) -> list[tuple[Identity, TargetHealth]]:
         with self._lock:
-            return list(self._known.items())
+            return list(self._targets.items())
 
     def unhealthy(self) -> dict[str, str]:
         """The targets that are not `closed`, by name: the worst state of all of their keys."""
-        found: dict[Upstream, str] = {}
-        for (provider, base_url, model, _), one in self.items():
+        states: dict[UpstreamId, str] = {}
+        for (provider, base_url, model, _), health in self.items():
             upstream = provider, base_url, model
-            found[upstream] = max(found.get(upstream, CLOSED), one.state, key=STATES.index)
-        named = Counter((provider, model) for provider, _, model in found)
+            states[upstream] = max(states.get(upstream, CLOSED), health.state, key=STATES.index)
+        hosts = Counter((provider, model) for provider, _, model in states)
         return {
-            f"{provider}/{model}" + (f" at {urlsplit(base_url).netloc}" if named[provider, model] > 1 else ""): state
-            for (provider, base_url, model), state in found.items()
+            f"{provider}/{model}" + (f" at {urlsplit(base_url).netloc}" if hosts[provider, model] > 1 else ""): state
+            for (provider, base_url, model), state in states.items()
             if state != CLOSED
         }
 
-    def _new(self, identity: Identity) -> TargetHealth:
+    def _add(self, identity: Identity) -> TargetHealth:
         with self._lock:
-            if len(self._known) >= MOST_KNOWN:
-                self._forget()
+            if len(self._targets) >= MAX_TARGETS:
+                self._forget_idle()
             upstream = identity[:3]
             breaker = self._breakers.get(upstream) or CircuitBreaker(
-                self._clock, partial(self._told, upstream), on=self._on
+                upstream, self._clock, self._on_state_change, enabled=self._enabled
             )
             self._breakers[upstream] = breaker
-            return self._known.setdefault(identity, TargetHealth(breaker, cooldowns=self._on, clock=self._clock))
+            return self._targets.setdefault(identity, TargetHealth(breaker, cooldowns=self._enabled, clock=self._clock))
 
-    def _forget(self) -> None:
-        """Of those without calls the ones of which nothing is known, and, if they are too few, the oldest."""
-        idle = [known for known, one in self._known.items() if not one.in_flight and not one.queued_calls]
-        healthy = [known for known in idle if self._known[known].state == CLOSED]
-        for known in healthy if len(healthy) > MOST_KNOWN // 2 else idle[: MOST_KNOWN // 2]:
-            del self._known[known]
+    def _forget_idle(self) -> None:
+        """Forget the targets without calls that are healthy, or, if those are too few, the oldest without calls."""
+        idle = [key for key, health in self._targets.items() if not health.in_flight and not health.queued_calls]
+        healthy = [key for key in idle if self._targets[key].state == CLOSED]
+        for key in healthy if len(healthy) > MAX_TARGETS // 2 else idle[: MAX_TARGETS // 2]:
+            del self._targets[key]

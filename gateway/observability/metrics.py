@@ -11,8 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.health.circuit_breaker import CLOSED, OPEN
-from gateway.health.target_health import Upstream
+from gateway.health.circuit_breaker import CLOSED, OPEN, TargetStateChange
 
 __all__ = ["CONTENT_TYPE_LATEST", "record_state_change", "render_metrics"]
 
@@ -38,9 +37,9 @@ RESTS_UNTIL = Gauge(
 told: set[tuple[str, str]] = set()
 
 
-def record_state_change(upstream: Upstream, state: str, seconds: float) -> None:
-    """A target's breaker is `open` or `closed` now, or it is `cooling`; for so many seconds."""
-    provider, base_url, model = upstream
+def record_state_change(change: TargetStateChange) -> None:
+    """Set a target's gauges."""
+    (provider, base_url, model), state, seconds = change
     labels = f"{provider}/{model}"[:MODEL_SHOWN], urlsplit(base_url).netloc.rpartition("@")[2]
     if labels not in told:
         if len(told) >= MOST_TOLD:

@@ -7,14 +7,14 @@ import time
 from gateway.catalog.vendors import Target
 from gateway.health.probes import Probes
 from gateway.health.target_health import HealthRegistry
-from tests.support.health import GONE, HERE, broken, probes
+from tests.support.health import GONE, HERE, open_breaker, probes
 
 
 def test_what_one_process_finds_closes_the_breakers_of_another(tmp_path):
     health_registry = HealthRegistry()
     here, gone = health_registry.of(Target(HERE, "m")), health_registry.of(Target(GONE, "m"))
-    broken(here)
-    broken(gone)
+    open_breaker(here)
+    open_breaker(gone)
     probes(tmp_path, HealthRegistry()).probe_all()
     probes(tmp_path, health_registry).apply(time.monotonic())
     assert (here.state, gone.state) == ("closed", "open")
@@ -24,7 +24,7 @@ def test_traffic_that_failed_later_outranks_a_probe(tmp_path):
     health_registry = HealthRegistry()
     probes(tmp_path, health_registry).probe_all()
     here = health_registry.of(Target(HERE, "m"))
-    broken(here)
+    open_breaker(here)
     probes(tmp_path, health_registry).apply(time.monotonic())
     assert here.state == "open"
 
@@ -32,7 +32,7 @@ def test_traffic_that_failed_later_outranks_a_probe(tmp_path):
 def test_nothing_found_or_nonsense_found_changes_nothing(tmp_path):
     health_registry = HealthRegistry()
     here = health_registry.of(Target(HERE, "m"))
-    broken(here)
+    open_breaker(here)
     probes(tmp_path, health_registry).apply(time.monotonic())
     nonsense = probes(tmp_path, health_registry)
     nonsense.results_file.write_text("{")
@@ -67,7 +67,7 @@ def test_what_fails_while_it_is_asked_is_news(tmp_path):
     here = health_registry.of(Target(HERE, "m"))
 
     def is_reachable(provider):
-        broken(here)
+        open_breaker(here)
         return True
 
     asked = Probes(tmp_path, 60, [HERE], health_registry, is_reachable)

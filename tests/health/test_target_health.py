@@ -1,4 +1,4 @@
-"""Breakers, cool-downs, and what is counted of a target."""
+"""Breakers, cool-downs, retry budgets and latencies of targets."""
 
 import threading
 
@@ -10,29 +10,28 @@ from gateway.errors import (
     OUR_LIMIT,
     ClientDisconnected,
     UpstreamCredentials,
-    UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
     UpstreamTimeout,
 )
-from gateway.health.circuit_breaker import LEAST_FAILURES, MAX_OPEN_SECONDS, OPEN_SECONDS, WINDOW, CircuitBreaker
+from gateway.health.circuit_breaker import MAX_OPEN_SECONDS, MIN_FAILURES, OPEN_SECONDS, WINDOW, CircuitBreaker
 from gateway.health.target_health import (
+    BREAKER_OPEN,
     FULL,
+    LATENCY_EXPIRES,
     LIMITED,
-    MOST_KNOWN,
-    OPEN,
+    MAX_TARGETS,
     REFUSED,
     REFUSED_COOLDOWN,
-    STALE,
     HealthRegistry,
     LatencyTracker,
     TargetHealth,
     TargetLease,
     Unavailable,
 )
-from tests.support.health import Clock, ask, broken
+from tests.support.health import FAILED, Clock, finish_call, open_breaker
 
-FAILED = UpstreamFailed("failed", upstream_status=500)
+UPSTREAM = ("openai", "https://a.example", "m")
 
 
 @pytest.fixture
@@ -42,67 +41,67 @@ def clock():
 
 @pytest.fixture
 def health(clock):
-    return TargetHealth(CircuitBreaker(clock, on=True), clock=clock)
+    return TargetHealth(CircuitBreaker(UPSTREAM, clock, enabled=True), clock=clock)
 
 
-def test_it_opens_when_most_calls_fail(health):
-    for _ in range(LEAST_FAILURES - 1):
-        ask(health, FAILED)
+def test_the_breaker_opens_when_most_calls_fail(health):
+    for _ in range(MIN_FAILURES - 1):
+        finish_call(health, FAILED)
     assert health.state == "closed"
-    ask(health, FAILED)
+    finish_call(health, FAILED)
     assert health.state == "open"
-    assert health.acquire() == Unavailable(OPEN, OPEN_SECONDS)
+    assert health.acquire() == Unavailable(BREAKER_OPEN, OPEN_SECONDS)
 
 
-def test_it_stays_closed_while_most_go_well(health):
+def test_the_breaker_stays_closed_while_most_calls_succeed(health):
     for _ in range(30):
-        ask(health)
-        ask(health)
-        ask(health, FAILED)
+        finish_call(health)
+        finish_call(health)
+        finish_call(health, FAILED)
     assert health.state == "closed"
 
 
-def test_old_failures_do_not_count(health, clock):
-    for _ in range(LEAST_FAILURES - 1):
-        ask(health, FAILED)
+def test_failures_older_than_the_window_do_not_count(health, clock):
+    for _ in range(MIN_FAILURES - 1):
+        finish_call(health, FAILED)
     clock.now += WINDOW + 1
-    ask(health, FAILED)
+    finish_call(health, FAILED)
     assert health.state == "closed"
 
 
-def test_one_probe_decides(health, clock):
-    broken(health)
+def test_one_successful_probe_closes_the_breaker(health, clock):
+    open_breaker(health)
     clock.now += OPEN_SECONDS
     assert health.state == "half-open"
     probe = health.acquire()
-    assert health.acquire().reason == OPEN
+    assert health.acquire().reason == BREAKER_OPEN
     with probe:
         pass
     assert health.state == "closed"
 
 
-def test_a_failed_probe_doubles_the_rest(health, clock):
-    broken(health)
-    rest = OPEN_SECONDS
+def test_a_failed_probe_doubles_the_open_time(health, clock):
+    open_breaker(health)
+    seconds = OPEN_SECONDS
     for _ in range(6):
-        clock.now += rest
-        ask(health, FAILED)
-        rest = min(MAX_OPEN_SECONDS, 2 * rest)
-        assert health.acquire() == Unavailable(OPEN, rest)
+        clock.now += seconds
+        finish_call(health, FAILED)
+        seconds = min(MAX_OPEN_SECONDS, 2 * seconds)
+        assert health.acquire() == Unavailable(BREAKER_OPEN, seconds)
 
 
-def test_an_abandoned_probe_is_no_news_and_the_next_one_may_come(health, clock):
-    broken(health)
+def test_a_probe_whose_client_disconnects_changes_nothing_and_another_may_begin(health, clock):
+    open_breaker(health)
     clock.now += OPEN_SECONDS
-    ask(health, ClientDisconnected("gone"))
+    finish_call(health, ClientDisconnected("gone"))
     assert health.state == "half-open"
-    ask(health)
+    finish_call(health)
     assert health.state == "closed"
 
 
-def test_what_began_before_it_opened_says_nothing(health):
+def test_a_call_that_began_before_the_breaker_opened_does_not_close_it(health):
     early = health.acquire()
-    broken(health)
+    open_breaker(health)
     with early:
         pass
     assert health.state == "open"
@@ -111,60 +110,60 @@ def test_what_began_before_it_opened_says_nothing(health):
 @pytest.mark.parametrize(
     "error", [ClientDisconnected("gone"), UpstreamRejected("no", upstream_status=400), GeneratorExit()]
 )
-def test_what_is_not_its_fault_does_not_open_it(health, error):
+def test_an_error_that_is_not_the_upstreams_fault_does_not_open_the_breaker(health, error):
     for _ in range(50):
-        ask(health, error)
+        finish_call(health, error)
     assert health.state == "closed"
     assert health.in_flight == 0
 
 
-def test_only_one_thread_gets_the_probe(health, clock):
-    broken(health)
+def test_only_one_of_many_threads_gets_the_probe(health, clock):
+    open_breaker(health)
     clock.now += OPEN_SECONDS
-    got = []
+    acquired = []
     barrier = threading.Barrier(16)
 
-    def enter():
+    def acquire():
         barrier.wait()
-        got.append(health.acquire())
+        acquired.append(health.acquire())
 
-    threads = [threading.Thread(target=enter) for _ in range(16)]
+    threads = [threading.Thread(target=acquire) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(isinstance(one, TargetLease) for one in got) == 1
+    assert sum(isinstance(lease, TargetLease) for lease in acquired) == 1
 
 
-def test_a_limit_cools_it_down_for_as_long_as_it_said(health, clock):
-    ask(health, UpstreamLimited("busy", retry_after=20))
+def test_a_rate_limited_target_cools_down_for_its_retry_after(health, clock):
+    finish_call(health, UpstreamLimited("busy", retry_after=20))
     assert health.state == "cooling"
     assert health.acquire()[:2] == (LIMITED, 20)
     clock.now += 20
     assert health.state == "closed"
-    ask(health)
+    finish_call(health)
 
 
-def test_a_limit_without_a_time_does_not(health):
-    ask(health, UpstreamLimited("busy"))
-    ask(health)
+def test_a_rate_limit_without_a_retry_after_causes_no_cool_down(health):
+    finish_call(health, UpstreamLimited("busy"))
+    finish_call(health)
 
 
-def test_a_refused_credential_cools_it_down(health):
-    ask(health, UpstreamCredentials("no", upstream_status=401))
+def test_a_target_that_refused_the_credential_cools_down(health):
+    finish_call(health, UpstreamCredentials("no", upstream_status=401))
     assert health.acquire().reason == REFUSED
 
 
-def test_switched_off_it_never_opens_nor_cools(clock):
-    health = TargetHealth(CircuitBreaker(clock, on=False), cooldowns=False, clock=clock)
+def test_disabled_breakers_neither_open_nor_cool_down(clock):
+    health = TargetHealth(CircuitBreaker(UPSTREAM, clock, enabled=False), cooldowns=False, clock=clock)
     for _ in range(50):
-        ask(health, FAILED)
-        ask(health, UpstreamLimited("busy", retry_after=20))
+        finish_call(health, FAILED)
+        finish_call(health, UpstreamLimited("busy", retry_after=20))
     assert health.state == "closed"
 
 
-def test_a_probe_from_outside_closes_it_unless_traffic_knows_better(health, clock):
-    broken(health)
+def test_a_health_probe_closes_the_breaker_unless_traffic_failed_later(health, clock):
+    open_breaker(health)
     assert not health.breaker.close_if_recovered(clock.now - 1)
     assert health.state == "open"
     assert health.breaker.close_if_recovered(clock.now + 1)
@@ -172,7 +171,7 @@ def test_a_probe_from_outside_closes_it_unless_traffic_knows_better(health, cloc
     assert not health.breaker.close_if_recovered(clock.now + 2)
 
 
-def test_it_takes_so_many_calls_at_once_whoever_asked_first(health):
+def test_calls_in_flight_are_bounded_by_the_callers_own_maximum(health):
     first, second = health.acquire(), health.acquire(2)
     assert health.acquire(2).reason == FULL
     with first:
@@ -182,50 +181,50 @@ def test_it_takes_so_many_calls_at_once_whoever_asked_first(health):
         pass
 
 
-def test_pace_is_weighted_to_the_recent_and_forgotten(clock):
-    pace = LatencyTracker(clock)
-    assert pace.average == 0
-    pace.record(1.0)
-    pace.record(2.0)
-    assert 1.0 < pace.average < 2.0
-    clock.now += STALE
-    assert pace.average == 0
+def test_average_latency_is_weighted_to_the_recent_and_expires(clock):
+    latency = LatencyTracker(clock)
+    assert latency.average == 0
+    latency.record(1.0)
+    latency.record(2.0)
+    assert 1.0 < latency.average < 2.0
+    clock.now += LATENCY_EXPIRES
+    assert latency.average == 0
 
 
-def test_plain_answers_are_not_compared_with_the_first_content_of_streams(health, clock):
+def test_latencies_of_plain_responses_and_of_first_content_are_kept_apart(health, clock):
     for streams, seconds in ((True, 0.1), (False, 5.0)):
-        with health.acquire() as attempt:
+        with health.acquire() as lease:
             clock.now += seconds
-            attempt.record_latency(streams=streams)
+            lease.record_latency(streams=streams)
     assert health.latency(streams=True).average == pytest.approx(0.1)
     assert health.latency(streams=False).average == pytest.approx(5.0)
 
 
-def test_a_call_that_had_hardly_any_time_says_nothing_about_the_target(health):
-    for _ in range(2 * LEAST_FAILURES):
-        attempt = health.acquire()
-        attempt.short_deadline = True
-        with pytest.raises(UpstreamTimeout), attempt:
+def test_a_timeout_of_a_call_with_a_short_deadline_does_not_count(health):
+    for _ in range(2 * MIN_FAILURES):
+        lease = health.acquire()
+        lease.short_deadline = True
+        with pytest.raises(UpstreamTimeout), lease:
             raise UpstreamTimeout("late", upstream_status=CALL_TIMEOUT)
     assert health.state == "closed"
-    for _ in range(LEAST_FAILURES):
-        ask(health, UpstreamTimeout("late", upstream_status=CALL_TIMEOUT))
+    for _ in range(MIN_FAILURES):
+        finish_call(health, UpstreamTimeout("late", upstream_status=CALL_TIMEOUT))
     assert health.state == "open"
 
 
-def test_a_limit_of_ours_does_not_close_a_breaker(health, clock):
-    broken(health)
+def test_the_gateways_own_limit_does_not_close_a_breaker(health, clock):
+    open_breaker(health)
     clock.now += OPEN_SECONDS
-    ask(health, UpstreamLimited("full", upstream_status=OUR_LIMIT, retry_after=5))
+    finish_call(health, UpstreamLimited("full", upstream_status=OUR_LIMIT, retry_after=5))
     assert health.breaker.tripped
 
 
-def test_a_target_that_is_not_paid_for_rests(health):
-    ask(health, UpstreamLimited("You exceeded your quota.", type="insufficient_quota"))
+def test_a_target_with_a_used_up_quota_cools_down(health):
+    finish_call(health, UpstreamLimited("You exceeded your quota.", type="insufficient_quota"))
     assert health.acquire()[:2] == (LIMITED, REFUSED_COOLDOWN)
 
 
-def test_a_retry_that_never_began_is_given_back(health):
+def test_a_retry_that_never_began_is_returned_to_the_budget(health):
     while health.take_retry():
         pass
     health.return_retry()
@@ -233,127 +232,127 @@ def test_a_retry_that_never_began_is_given_back(health):
     assert not health.take_retry()
 
 
-def of_key(key, url="https://a.example", model="m"):
+def with_key(key, url="https://a.example", model="m"):
     return Target(Provider(VENDORS["openai"], url, key), model)
 
 
-def test_two_keys_have_one_breaker_and_cool_down_apart(clock):
+def test_two_keys_of_one_upstream_share_a_breaker_and_cool_down_separately(clock):
     health_registry = HealthRegistry(clock=clock)
-    one, two = health_registry.of(of_key("one")), health_registry.of(of_key("two"))
-    ask(one, UpstreamLimited("busy", retry_after=20))
-    assert (one.state, two.state) == ("cooling", "closed")
-    broken(two)
-    assert (one.state, two.state) == ("open", "open")
+    first, second = health_registry.of(with_key("one")), health_registry.of(with_key("two"))
+    finish_call(first, UpstreamLimited("busy", retry_after=20))
+    assert (first.state, second.state) == ("cooling", "closed")
+    open_breaker(second)
+    assert (first.state, second.state) == ("open", "open")
 
 
-def test_what_stands_apart_is_told_by_name_and_where_that_is_not_enough_by_host(clock):
+def test_unhealthy_targets_are_listed_by_name_and_by_host_where_names_repeat(clock):
     health_registry = HealthRegistry(clock=clock)
-    ask(health_registry.of(of_key("one")), UpstreamLimited("busy", retry_after=20))
-    health_registry.of(of_key("two"))
+    finish_call(health_registry.of(with_key("one")), UpstreamLimited("busy", retry_after=20))
+    health_registry.of(with_key("two"))
     assert health_registry.unhealthy() == {"openai/m": "cooling"}
-    broken(health_registry.of(of_key("one", "https://b.example:8443/v1")))
+    open_breaker(health_registry.of(with_key("one", "https://b.example:8443/v1")))
     assert health_registry.unhealthy() == {"openai/m at a.example": "cooling", "openai/m at b.example:8443": "open"}
 
 
-def test_one_standing_for_each_target():
+def test_each_target_has_one_health_whatever_its_weight():
     health_registry = HealthRegistry()
     openai, other = (Provider(VENDORS["openai"], url, None) for url in ("https://a.example", "https://b.example"))
     assert health_registry.of(Target(openai, "m")) is health_registry.of(Target(openai, "m", weight=3))
     assert health_registry.of(Target(openai, "m")) is not health_registry.of(Target(other, "m"))
 
 
-def test_names_that_clients_make_up_are_not_kept_for_ever():
+def test_the_number_of_remembered_targets_is_bounded():
     health_registry = HealthRegistry()
     provider = Provider(VENDORS["openai"], "https://a.example", None)
     busy = health_registry.of(Target(provider, "busy"))
     busy.acquire()
-    for n in range(2 * MOST_KNOWN):
+    for n in range(2 * MAX_TARGETS):
         health_registry.of(Target(provider, f"m{n}"))
-    assert len(health_registry.items()) <= MOST_KNOWN + 1
+    assert len(health_registry.items()) <= MAX_TARGETS + 1
     assert health_registry.of(Target(provider, "busy")) is busy
 
 
-def test_nor_are_those_that_fail(clock):
+def test_the_number_of_remembered_failing_targets_is_bounded(clock):
     health_registry = HealthRegistry(clock=clock)
-    waited_for = health_registry.of(of_key("key", model="waited-for"))
-    waited_for.add_queued(1)
-    for n in range(MOST_KNOWN + 100):
-        broken(health_registry.of(of_key("key", model=f"m{n}")))
-    assert len(health_registry.items()) <= MOST_KNOWN
-    assert health_registry.of(of_key("key", model="waited-for")) is waited_for
+    queued = health_registry.of(with_key("key", model="queued"))
+    queued.add_queued(1)
+    for n in range(MAX_TARGETS + 100):
+        open_breaker(health_registry.of(with_key("key", model=f"m{n}")))
+    assert len(health_registry.items()) <= MAX_TARGETS
+    assert health_registry.of(with_key("key", model="queued")) is queued
 
 
-def test_threads_may_ask_for_new_names_at_once():
-    health_registry, faults = HealthRegistry(), []
+def test_threads_may_add_targets_at_the_same_time():
+    health_registry, errors = HealthRegistry(), []
 
-    def ask_many(thread):
+    def add_many(thread):
         try:
-            for n in range(MOST_KNOWN):
-                health_registry.of(of_key("key", model=f"{thread}-{n}"))
+            for n in range(MAX_TARGETS):
+                health_registry.of(with_key("key", model=f"{thread}-{n}"))
         except RuntimeError as error:
-            faults.append(error)
+            errors.append(error)
 
-    threads = [threading.Thread(target=ask_many, args=(n,)) for n in range(4)]
+    threads = [threading.Thread(target=add_many, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not faults
+    assert not errors
 
 
-def test_what_opens_closes_and_cools_down_is_told(clock):
-    heard = []
-    health_registry = HealthRegistry(clock=clock, told=lambda *told: heard.append(told))
-    upstream, one = ("openai", "https://a.example", "m"), health_registry.of(of_key("one"))
-    broken(one)
+def test_opening_closing_and_cooling_down_are_reported(clock):
+    changes = []
+    health_registry = HealthRegistry(clock=clock, on_state_change=changes.append)
+    health = health_registry.of(with_key("one"))
+    open_breaker(health)
     clock.now += OPEN_SECONDS
-    ask(one)
-    ask(one, UpstreamLimited("busy", retry_after=20))
-    assert heard == [(upstream, "open", OPEN_SECONDS), (upstream, "closed", 0.0), (upstream, "cooling", 20)]
+    finish_call(health)
+    finish_call(health, UpstreamLimited("busy", retry_after=20))
+    assert changes == [(UPSTREAM, "open", OPEN_SECONDS), (UPSTREAM, "closed", 0.0), (UPSTREAM, "cooling", 20)]
 
 
-def test_a_probe_of_an_earlier_opening_says_nothing_of_a_later_one(health, clock):
-    broken(health)
+def test_a_probe_of_an_earlier_opening_does_not_close_a_later_one(health, clock):
+    open_breaker(health)
     clock.now += OPEN_SECONDS
     early = health.acquire()
     assert health.breaker.close_if_recovered(clock.now)
-    broken(health)
+    open_breaker(health)
     clock.now += OPEN_SECONDS
     late = health.acquire()
     with early:
         pass
     assert health.breaker.tripped
-    assert health.acquire().reason == OPEN
+    assert health.acquire().reason == BREAKER_OPEN
     with late:
         pass
     assert health.state == "closed"
 
 
-def test_a_probe_that_is_told_to_wait_leaves_the_target_resting(clock):
-    heard = []
-    one = HealthRegistry(clock=clock, told=lambda *told: heard.append(told[1:])).of(of_key("one"))
-    broken(one)
+def test_a_rate_limited_probe_leaves_the_target_cooling_down(clock):
+    changes = []
+    health = HealthRegistry(clock=clock, on_state_change=changes.append).of(with_key("one"))
+    open_breaker(health)
     clock.now += OPEN_SECONDS
-    ask(one, UpstreamLimited("busy", retry_after=300))
-    assert one.state == "cooling"
-    assert heard[-1] == ("cooling", 300)
+    finish_call(health, UpstreamLimited("busy", retry_after=300))
+    assert health.state == "cooling"
+    assert changes[-1] == (UPSTREAM, "cooling", 300)
 
 
-def test_of_two_keys_the_longest_rest_is_told_and_none_is_cut_short(clock):
-    heard = []
-    health_registry = HealthRegistry(clock=clock, told=lambda *told: heard.append(told[2]))
+def test_of_two_keys_the_longer_cool_down_is_reported_and_none_is_shortened(clock):
+    changes = []
+    health_registry = HealthRegistry(clock=clock, on_state_change=changes.append)
     for key, seconds in (("one", 60), ("two", 1)):
-        ask(health_registry.of(of_key(key)), UpstreamLimited("busy", retry_after=seconds))
-    assert heard == [60, 60]
-    one = health_registry.of(of_key("one"))
-    one.in_flight += 1
-    one.release(UpstreamLimited("busy", retry_after=5))
-    assert one.acquire().seconds == 60
+        finish_call(health_registry.of(with_key(key)), UpstreamLimited("busy", retry_after=seconds))
+    assert [change.seconds for change in changes] == [60, 60]
+    health = health_registry.of(with_key("one"))
+    health.in_flight += 1
+    health.release(UpstreamLimited("busy", retry_after=5))
+    assert health.acquire().seconds == 60
 
 
-def test_a_retry_in_a_cool_down_takes_no_more_calls_at_once_than_are_given(health):
+def test_a_retry_in_a_cool_down_respects_the_maximum_in_flight(health):
     with health.acquire(2):
-        ask(health, UpstreamLimited("busy", retry_after=3))
+        finish_call(health, UpstreamLimited("busy", retry_after=3))
         second = health.acquire(2, again=True)
         assert isinstance(second, TargetLease)
         assert health.acquire(2, again=True).reason == FULL

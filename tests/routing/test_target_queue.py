@@ -16,10 +16,10 @@ from gateway.errors import (
     UpstreamRejected,
     upstream_error,
 )
-from gateway.health.target_health import RESERVE, HealthRegistry
+from gateway.health.target_health import RETRY_RESERVE, HealthRegistry
 from gateway.routing.failover import FIRST_DELAY, MAX_DELAY
 from gateway.routing.target_queue import MAX_WAITING, Acquired, TargetQueue
-from tests.support.health import Clock, broken
+from tests.support.health import Clock, open_breaker
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
 ONE, TWO, OTHER = Target(OPENAI, "a"), Target(OPENAI, "a", timeout=1), Target(OPENAI, "b")
@@ -117,16 +117,16 @@ def test_a_failure_is_reported_rather_than_a_limit_or_an_untranslatable_request(
 
 def test_a_target_whose_breaker_is_open_is_passed_over():
     health_registry = HealthRegistry()
-    broken(health_registry.of(ONE))
+    open_breaker(health_registry.of(ONE))
     assert Attempts(ONE, OTHER, health_registry=health_registry).next() is OTHER
 
 
 def test_when_no_target_is_available_the_soonest_time_is_reported():
     clock = Clock()
     health_registry = HealthRegistry(clock=clock)
-    broken(health_registry.of(ONE))
+    open_breaker(health_registry.of(ONE))
     clock.now += 5
-    broken(health_registry.of(OTHER))
+    open_breaker(health_registry.of(OTHER))
     with pytest.raises(NoHealthyUpstream) as raised:
         Attempts(ONE, OTHER, health_registry=health_registry).next()
     assert raised.value.retry_after == pytest.approx(10)
@@ -224,7 +224,7 @@ def test_a_retry_that_the_client_did_not_wait_for_is_returned_to_the_budget():
     left = 0
     while health_registry.of(ONE).take_retry():
         left += 1
-    assert left == RESERVE
+    assert left == RETRY_RESERVE
 
 
 class TestTruncatedStreams:
@@ -286,7 +286,7 @@ class TestFullTargets:
         attempts.queue.acquire()
         with first:
             pass
-        broken(health_registry.of(FULL))
+        open_breaker(health_registry.of(FULL))
         with pytest.raises(NoHealthyUpstream):
             attempts.queue.acquire()
         attempts.queue.close()
@@ -329,13 +329,13 @@ class TestFullTargets:
 class TestHedging:
     def test_the_next_available_target_runs_beside_the_first(self):
         health_registry = HealthRegistry()
-        broken(health_registry.of(OTHER))
+        open_breaker(health_registry.of(OTHER))
         attempts = Attempts(ONE, OTHER, LARGE, health_registry=health_registry)
         assert attempts.queue.acquire_beside(attempts.next()).target is LARGE
 
     def test_a_fallback_does_not_run_beside_another_target(self):
         health_registry = HealthRegistry()
-        broken(health_registry.of(ONE))
+        open_breaker(health_registry.of(ONE))
         attempts = Attempts(ONE, health_registry=health_registry, fallback_targets=lambda _: (OTHER, LARGE))
         assert attempts.queue.acquire_beside(attempts.next()) is None
 

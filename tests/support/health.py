@@ -1,8 +1,8 @@
-"""Targets in a state of health that a test wants, a clock that it sets, and probes of made-up providers."""
+"""Targets in the state of health that a test needs, and a clock that the test sets."""
 
 from gateway.catalog.vendors import VENDORS, Provider
 from gateway.errors import UpstreamFailed
-from gateway.health.circuit_breaker import LEAST_FAILURES
+from gateway.health.circuit_breaker import MIN_FAILURES
 from gateway.health.probes import Probes
 from gateway.health.target_health import TargetLease
 
@@ -19,18 +19,20 @@ class Clock:
         return self.now
 
 
-def ask(health, error=None):
-    """A call that ends at once, so."""
-    attempt = health.acquire()
-    assert isinstance(attempt, TargetLease), attempt
-    attempt.__exit__(type(error), error, None)
+def finish_call(health, error=None):
+    """A call of a target that ends at once, by `error` or well."""
+    lease = health.acquire()
+    assert isinstance(lease, TargetLease), lease
+    lease.__exit__(type(error), error, None)
 
 
-def broken(health, times=LEAST_FAILURES):
-    for _ in range(times):
-        ask(health, FAILED)
+def open_breaker(health):
+    """Fail as many calls as open the breaker."""
+    for _ in range(MIN_FAILURES):
+        finish_call(health, FAILED)
     assert health.state == "open"
 
 
-def probes(folder, health_registry, is_reachable=(HERE,)):
-    return Probes(folder, 60, [HERE, GONE], health_registry, lambda provider: provider in is_reachable)
+def probes(folder, health_registry, reachable=(HERE,)):
+    """Probes of two providers, of which the `reachable` ones answer."""
+    return Probes(folder, 60, [HERE, GONE], health_registry, lambda provider: provider in reachable)
