@@ -1,11 +1,12 @@
-"""How many calls a process holds at once."""
+"""How many calls a process may have in flight."""
 
 from collections import deque
 
 
 class ConcurrencyLimit:
-    """So many, for all threads; a deque's ends are atomic, a semaphore would cost ten times as much."""
+    """A bound for all threads together."""
 
+    # A deque's ends are atomic under the GIL; a threading.Semaphore costs ten times as much.
     def __init__(self, limit: int) -> None:
         self._limit, self._available = limit, deque([None] * limit)
 
@@ -14,7 +15,7 @@ class ConcurrencyLimit:
         return self._limit - len(self._available)
 
     def acquire(self) -> bool:
-        """Whether there was one left."""
+        """Take a place; False where none is left."""
         try:
             self._available.pop()
         except IndexError:
@@ -22,5 +23,4 @@ class ConcurrencyLimit:
         return True
 
     def release(self) -> None:
-        """Give one back."""
         self._available.append(None)

@@ -16,16 +16,17 @@ from gateway.routing.call import Call
 from gateway.routing.router import Router
 from gateway.stream_events import PAUSE, Pause
 
+# Seconds in which a failure is still an HTTP status; then the stream begins with pings: Heroku's router gives up on a
+# response that has sent nothing for 30 s. https://devcenter.heroku.com/articles/request-timeout
 FIRST_CONTENT = 10.0
-"""Seconds in which a failure is still an HTTP status; then the stream begins with pings."""
-PING_EVERY = 10.0
-"""Seconds of silence after which the client is sent a comment."""
+# Seconds without a chunk after which the client is sent a comment, so that no proxy takes the connection for idle.
+PING_INTERVAL = 10.0
 # One newline: some Go clients take the second one of `: ping\n\n` for an empty event.
 PING = b": ping\n"
 
 
 def stream(
-    router: Router, call: Call, first_content: float = FIRST_CONTENT, ping_every: float = PING_EVERY
+    router: Router, call: Call, first_content: float = FIRST_CONTENT, ping_interval: float = PING_INTERVAL
 ) -> Iterator[bytes]:
     """
     The server-sent events of a streamed call, in blocks to write at once.
@@ -42,10 +43,10 @@ def stream(
             break
         if time.monotonic() >= call.watch.yield_at:
             break
-    return _blocks(router, call, chain(first, chunks), ping_every)
+    return _blocks(router, call, chain(first, chunks), ping_interval)
 
 
-def _blocks(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_every: float) -> Iterator[bytes]:
+def _blocks(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_interval: float) -> Iterator[bytes]:
     """All frames that have arrived at once; a ping after a silence; the end, or an error frame."""
     counted = _with_usage(router, call, chunks)
     late = call.served_by is None
@@ -56,18 +57,18 @@ def _blocks(router: Router, call: Call, chunks: Iterator[Chunk | Pause], ping_ev
     frames: list[bytes] = []
     sent_at = time.monotonic()
     error: GatewayError | None = None
-    call.watch.yield_at = sent_at + ping_every
+    call.watch.yield_at = sent_at + ping_interval
     try:
         for item in call.client.stream_frames(counted):
             if item is not PAUSE:
                 frames.append(item)
                 continue
-            if not frames and time.monotonic() - sent_at >= ping_every:
+            if not frames and time.monotonic() - sent_at >= ping_interval:
                 frames.append(PING)
             if frames:
                 yield b"".join(frames)
                 frames, sent_at = [], time.monotonic()
-                call.watch.yield_at = sent_at + ping_every
+                call.watch.yield_at = sent_at + ping_interval
     except GatewayError as failure:
         error = without_traceback(failure)
     except Exception as fault:  # noqa: BLE001 - the 200 is out: an error frame can still be sent; the log says what it was
@@ -117,7 +118,7 @@ def _with_trail(call: Call, chunks: Iterator[Chunk | Pause], *, late: bool) -> I
         if held:
             yield held
         ends = not chunk["choices"] or any(choice.get("finish_reason") for choice in chunk["choices"])
-        held = chunk if ends and (late or (call.transcript and call.transcript.broken)) else None
+        held = chunk if ends and (late or (call.transcript and call.transcript.resumed)) else None
         if not held:
             yield chunk
     if held:

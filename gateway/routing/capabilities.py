@@ -1,4 +1,4 @@
-"""Which targets can take a request: what it needs, beside what is known of their models."""
+"""Which targets are capable of a request, by what it requires and what is known of their models."""
 
 from typing import Any, NamedTuple
 
@@ -9,68 +9,68 @@ from gateway.openai_types import Chat
 
 
 class Requirements(NamedTuple):
-    """What a request asks of a model: the field that asks it, and the word for it; and its size in tokens, roughly."""
+    """What a request requires of a model: (feature, field of the request) pairs, and a size in tokens, estimated."""
 
     features: tuple[tuple[str, str], ...]
     tokens: int
 
 
 def requirements(chat: Chat) -> Requirements:
-    """What a validated chat request needs."""
+    """What a validated chat request requires."""
     features = []
     if any(_has_image(message.get("content")) for message in chat.get("messages", ())):
         features.append(("vision", "messages"))
     if chat.get("tools") or chat.get("functions"):
         features.append(("tools", "tools"))
-    required = chat.get("response_format")
-    if isinstance(required, dict) and required.get("type") == "json_schema":
+    response_format = chat.get("response_format")
+    if isinstance(response_format, dict) and response_format.get("type") == "json_schema":
         features.append(("json_schema", "response_format"))
     return Requirements(tuple(features), token_estimate.of_prompt(chat))
 
 
 def why_incapable(target: Target, required: Requirements) -> str | None:
-    """Why a target cannot take it; None if it can, or if that is not known."""
-    lacking = [feature for feature, _ in required.features if getattr(target.model_info, feature) is False]
-    if lacking:
-        return f"its model has no {lacking[0].replace('_', ' ')}"
+    """Why a target is not capable; None if it is, or if that is not known."""
+    missing = [feature for feature, _ in required.features if getattr(target.model_info, feature) is False]
+    if missing:
+        return f"its model has no {missing[0].replace('_', ' ')}"
     window = target.model_info.context_window
     if window is not None and required.tokens > window:
-        return f"its model takes {window} tokens, the request has some {required.tokens}"
+        return f"its model takes {window} tokens, the request has about {required.tokens}"
     return None
 
 
 def capable_targets(targets: Targets, chat: Chat) -> Targets:
     """
-    The targets that can take a request.
+    The targets that are capable of a request.
 
-    Raises Untranslatable where none has what it needs. Its size is our estimate: where it alone is in the way
-    everywhere, the upstreams decide.
+    Raises Untranslatable where none has a feature that it requires. Its size is only an estimate: where that alone
+    excludes every target, the upstreams decide.
     """
-    if all(_takes_all(target) for target in targets) and not _is_long(targets, chat):
+    if all(_has_all_features(target) for target in targets) and not _may_be_too_large(targets, chat):
         return targets
-    fit = filter_capable(targets, chat)
-    if fit:
-        return fit
+    capable = filter_capable(targets, chat)
+    if capable:
+        return capable
     required = requirements(chat)
-    able = tuple(target for target in targets if why_incapable(target, required._replace(tokens=0)) is None)
-    if not able:
+    capable = tuple(target for target in targets if why_incapable(target, required._replace(tokens=0)) is None)
+    if not capable:
         feature, field = required.features[0]
         raise Untranslatable(f"No target of this model has {feature.replace('_', ' ')}.", param=field)
-    return able
+    return capable
 
 
 def filter_capable(targets: Targets, chat: Chat) -> Targets:
-    """Those of the targets that can take a request, which may be none."""
+    """Those of the targets that are capable of a request, which may be none."""
     required = requirements(chat)
     return tuple(target for target in targets if why_incapable(target, required) is None)
 
 
-def _takes_all(target: Target) -> bool:
+def _has_all_features(target: Target) -> bool:
     return False not in (target.model_info.vision, target.model_info.tools, target.model_info.json_schema)
 
 
-def _is_long(targets: Targets, chat: Chat) -> bool:
-    """Whether the request could be too large for any target: looked at only where there is a choice."""
+def _may_be_too_large(targets: Targets, chat: Chat) -> bool:
+    """Whether the request may be too large for one of several targets; of a single one, the upstream decides."""
     windows = [target.model_info.context_window for target in targets if target.model_info.context_window is not None]
     return len(targets) > 1 and bool(windows) and token_estimate.of_prompt(chat) > min(windows)
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from gateway.health.circuit_breaker import LEAST_FAILURES
+from gateway.health.circuit_breaker import MIN_FAILURES
 from tests.support import servers
 from tests.support.environment import KEY, provider_urls
 from tests.support.http_client import chat, error, get, opened, post, stream
@@ -119,12 +119,12 @@ def test_what_a_model_cannot_see_is_refused(router, upstream):
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_target_that_keeps_failing_is_left_alone(router, upstream, streams):
     model = upstream.model(FAILED)
-    for _ in range(LEAST_FAILURES):
+    for _ in range(MIN_FAILURES):
         error(post(router, chat(f"openai/{model}", stream=streams)), 502)
     answer = post(router, chat(f"openai/{model}", stream=streams))
     assert error(answer, 503)["code"] == "no_healthy_upstream"
     assert 1 <= int(answer.headers["retry-after"]) <= 15
-    assert len(upstream.calls[model]) == LEAST_FAILURES
+    assert len(upstream.calls[model]) == MIN_FAILURES
     assert get(router, "/health/ready").json()["breakers"][f"openai/{model}"] == "open"
     told = post(router, chat(f"openai/{model}"), "/v1/route/explain").json()
     assert told["targets"] == []
@@ -139,7 +139,7 @@ def test_prometheus_reads_how_targets_stand_in_all_processes(worker_class, folde
         place, **provider_urls(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options
     ) as measured:
         assert error(requests.get(f"{measured.url}/metrics", timeout=10), 401)
-        for _ in range(4 * LEAST_FAILURES):
+        for _ in range(4 * MIN_FAILURES):
             post(measured, chat(f"openai/{model}"))
         post(measured, chat(f"openai/{busy}"))
         host = upstream.url.removeprefix("http://")
@@ -157,15 +157,15 @@ def samples(family):
 
 
 def test_a_probe_that_costs_nothing_brings_a_target_back(worker_class, folder, upstream):
-    model = upstream.model(*[FAILED] * LEAST_FAILURES, plain(completion()))
+    model = upstream.model(*[FAILED] * MIN_FAILURES, plain(completion()))
     place = folder / f"probed-{worker_class}"
     options = {"RETRY_MAX_ATTEMPTS": "1", "HEALTH_CHECK_INTERVAL": "2", "GATEWAY_DATA": str(place / "data")}
     with servers.gateway(place, **provider_urls(upstream.url), GATEWAY_WORKER_CLASS=worker_class, **options) as probed:
-        for _ in range(LEAST_FAILURES):
+        for _ in range(MIN_FAILURES):
             error(post(probed, chat(f"openai/{model}")), 502)
         assert eventually(lambda: get(probed, "/health/ready").json()["breakers"] == {}, 8)
         assert post(probed, chat(f"openai/{model}")).status_code == 200
-    assert len(upstream.calls[model]) == LEAST_FAILURES + 1
+    assert len(upstream.calls[model]) == MIN_FAILURES + 1
     assert '"event":"breaker_closed"' in probed.out()
 
 

@@ -1,4 +1,4 @@
-"""What the providers say they have."""
+"""The model lists of providers."""
 
 import json
 from contextlib import closing
@@ -20,17 +20,17 @@ from tests.support.socket_upstream import OK, Upstream
         ([{"id": "a"}, {"name": "no id"}, "x"], [("a", 0)]),
     ],
 )
-def test_a_list_of_models_has_ids_and_times(data, models):
+def test_a_model_list_has_ids_and_times(data, models):
     assert parse_model_list(data) == [ProviderModel(*model) for model in models]
 
 
 @pytest.mark.parametrize("data", [{}, {"data": None}, "x", 5, None])
-def test_anything_else_is_no_list(data):
+def test_anything_but_a_model_list_is_refused(data):
     with pytest.raises(ValueError, match="no list"):
         parse_model_list(data)
 
 
-def test_each_provider_is_asked_once_by_its_own_credentials_and_a_failure_leaves_it_out():
+def test_each_list_is_fetched_once_with_its_own_credentials_and_a_failure_is_left_out():
     body = json.dumps({"data": [{"id": "m"}]}).encode()
     good = Upstream(lambda connection, _: connection.sendall(OK + b"content-length: %d\r\n\r\n%b" % (len(body), body)))
     bad = Upstream(lambda connection, _: connection.sendall(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"))
@@ -45,9 +45,9 @@ def test_each_provider_is_asked_once_by_its_own_credentials_and_a_failure_leaves
     with closing(good), closing(bad), closing(pool):
         for _ in range(2):
             assert provider_models.models() == {"openai": [ProviderModel("m", 0)], "anthropic": [ProviderModel("m", 0)]}
-    asked = b"".join(sorted(good.requests))
+    requests = b"".join(sorted(good.requests))
     assert (len(good.requests), len(bad.requests)) == (2, 1)
-    assert b"GET /v1/x/models" in asked
-    assert b"GET /v1/x/v1/models" in asked
-    assert b"Authorization: Bearer sk-one" in asked
-    assert b"x-api-key: sk-two" in asked
+    assert b"GET /v1/x/models" in requests
+    assert b"GET /v1/x/v1/models" in requests
+    assert b"Authorization: Bearer sk-one" in requests
+    assert b"x-api-key: sk-two" in requests

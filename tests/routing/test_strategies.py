@@ -22,13 +22,13 @@ OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
 
 
 def target(model, cost=None, **options):
-    facts = UNKNOWN if cost is None else ModelInfo(input_cost=cost, output_cost=cost)
-    return Target(OPENAI, model, model_info=facts, **options)
+    info = UNKNOWN if cost is None else ModelInfo(input_cost=cost, output_cost=cost)
+    return Target(OPENAI, model, model_info=info, **options)
 
 
 A, B, C = (target(name) for name in "abc")
 ALL = (A, B, C)
-ASKED = OrderRequest("m")
+REQUEST = OrderRequest("m")
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def firsts(order, strategy, targets=ALL, times=1000, session=""):
     return Counter(order.order(targets, strategy, OrderRequest("m", session))[0].model for _ in range(times))
 
 
-def test_without_a_word_and_without_weights_the_order_stays(order):
+def test_without_strategy_and_weights_the_configured_order_is_used(order):
     assert firsts(order, None) == firsts(order, PRIORITY) == {"a": 1000}
 
 
-def test_weights_are_shares(order):
+def test_weights_are_shares_of_the_calls(order):
     heavy, light, never = target("heavy", weight=9), target("light", weight=1), target("never", weight=0)
     for strategy in (None, WEIGHTED):
         first = firsts(order, strategy, (never, light, heavy), times=2000)
@@ -58,59 +58,59 @@ def test_weights_are_shares(order):
         assert first["never"] == 0
 
 
-def test_small_weights_are_shares_too(order):
-    first = firsts(order, WEIGHTED, (target("one", weight=1e-5), target("three", weight=3e-5)), times=2000)
-    assert 350 < first["one"] < 650
+def test_small_weights_are_shares_of_the_calls(order):
+    first = firsts(order, WEIGHTED, (target("small", weight=1e-5), target("large", weight=3e-5)), times=2000)
+    assert 350 < first["small"] < 650
 
 
-def test_weighted_without_weights_is_even(order):
+def test_weighted_without_weights_is_uniform(order):
     assert min(firsts(order, WEIGHTED, times=3000).values()) > 800
 
 
-def test_round_robin_takes_turns_name_by_name(order):
+def test_round_robin_takes_turns_for_each_model_name(order):
     other = (A, target("y"))
-    taken = [
+    turns = [
         (
             order.order(ALL, ROUND_ROBIN, OrderRequest("one"))[0].model,
             order.order(other, ROUND_ROBIN, OrderRequest("other"))[0].model,
         )
         for _ in range(6)
     ]
-    assert taken == [("a", "a"), ("b", "y"), ("c", "a"), ("a", "y"), ("b", "a"), ("c", "y")]
+    assert turns == [("a", "a"), ("b", "y"), ("c", "a"), ("a", "y"), ("b", "a"), ("c", "y")]
 
 
-def test_a_look_at_the_order_takes_no_turn(order):
+def test_a_preview_takes_no_turn(order):
     for _ in range(5):
-        (look,) = {order.preview(ALL, ROUND_ROBIN, ASKED) for _ in range(3)}
-        assert order.order(ALL, ROUND_ROBIN, ASKED) == look
+        (preview,) = {order.preview(ALL, ROUND_ROBIN, REQUEST) for _ in range(3)}
+        assert order.order(ALL, ROUND_ROBIN, REQUEST) == preview
 
 
-def test_the_least_busy_comes_first(order, health_registry):
+def test_the_least_busy_target_comes_first(order, health_registry):
     for busy, times in ((A, 3), (C, 1)):
         for _ in range(times):
             health_registry.of(busy).acquire()
-    assert order.order(ALL, LEAST_BUSY, ASKED) == (B, C, A)
+    assert order.order(ALL, LEAST_BUSY, REQUEST) == (B, C, A)
 
 
-def test_the_fastest_comes_first_and_the_unmeasured_before_it(order, health_registry):
+def test_the_fastest_target_comes_first_after_unmeasured_ones(order, health_registry):
     health_registry.of(A).latency(streams=False).record(0.5)
     health_registry.of(B).latency(streams=False).record(0.2)
-    assert order.order(ALL, LOWEST_LATENCY, ASKED) == (C, B, A)
+    assert order.order(ALL, LOWEST_LATENCY, REQUEST) == (C, B, A)
 
 
-def test_the_cheapest_comes_first_and_the_unknown_last(order):
-    dear, cheap = target("dear", 2e-6), target("cheap", 1e-6)
-    assert order.order((A, dear, cheap), LOWEST_COST, ASKED) == (cheap, dear, A)
+def test_the_cheapest_target_comes_first_and_one_without_a_price_last(order):
+    expensive, cheap = target("dear", 2e-6), target("cheap", 1e-6)
+    assert order.order((A, expensive, cheap), LOWEST_COST, REQUEST) == (cheap, expensive, A)
 
 
-def test_a_session_sticks_and_others_keep_their_place_when_a_target_goes(order):
+def test_a_session_keeps_its_target_when_another_target_is_removed(order):
     sessions = [f"user-{n}" for n in range(300)]
     before = {session: order.order(ALL, STICKY, OrderRequest("m", session))[0] for session in sessions}
     assert {session: order.order(ALL, STICKY, OrderRequest("m", session))[0] for session in sessions} == before
-    assert min(Counter(one.model for one in before.values()).values()) > 50
+    assert min(Counter(target.model for target in before.values()).values()) > 50
     after = {session: order.order((A, C), STICKY, OrderRequest("m", session))[0] for session in sessions}
-    assert all(after[session] is one for session, one in before.items() if one is not B)
+    assert all(after[session] is first for session, first in before.items() if first is not B)
 
 
-def test_without_a_session_nothing_sticks(order):
-    assert order.order(ALL, STICKY, ASKED) == ALL
+def test_sticky_without_a_session_keeps_the_configured_order(order):
+    assert order.order(ALL, STICKY, REQUEST) == ALL

@@ -1,4 +1,4 @@
-"""A stream that is carried on by another target reads as one."""
+"""A stream that another target resumes reads as one."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from gateway.routing.stream_resume import (
     splice,
 )
 from gateway.stream_events import PAUSE
-from tests.support.fakes import RESET, USAGE, Room, call, chunk, sse, target
+from tests.support.fakes import RESET, USAGE, FakeUpstreams, call, chunk, sse, target
 
 FAILED = UpstreamFailed("cut", upstream_status="truncated")
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -24,60 +24,60 @@ LONG = "".join(f"This is sentence number {n} of a long answer. " for n in range(
 SONNET = target("anthropic", "claude-sonnet-4-5")
 
 
-def asked(*targets, **chat):
-    made = call(*targets, stream=True, **chat)
-    made.policy = Policy(continue_on_break=True)
-    return made
+def resumable_call(*targets, **chat):
+    client_call = call(*targets, stream=True, **chat)
+    client_call.policy = Policy(continue_on_break=True)
+    return client_call
 
 
-def chunks(room, made):
-    return [one for one in room.router.chunks(made) if one is not PAUSE]
+def chunks(upstreams, client_call):
+    return [item for item in upstreams.router.chunks(client_call) if item is not PAUSE]
 
 
-def text(told):
-    return "".join(choice["delta"].get("content") or "" for one in told for choice in one["choices"])
+def text(received):
+    return "".join(choice["delta"].get("content") or "" for item in received for choice in item["choices"])
 
 
-def broken_stream(*said):
-    return sse(chunk("", role="assistant"), *map(chunk, said), RESET)
+def broken_stream(*texts):
+    return sse(chunk("", role="assistant"), *map(chunk, texts), RESET)
 
 
-def whole_stream(*said):
-    return sse(chunk("", role="assistant"), *map(chunk, said), chunk(finish="stop"), USAGE, "[DONE]")
+def whole_stream(*texts):
+    return sse(chunk("", role="assistant"), *map(chunk, texts), chunk(finish="stop"), USAGE, "[DONE]")
 
 
 class TestRouter:
-    def test_the_next_target_goes_on_where_the_first_stopped(self):
-        room = Room(broken_stream("The quick ", "brown"), whole_stream(" fox", " jumps."))
-        made = asked(target("groq"), target("openai"))
-        told = chunks(room, made)
-        assert text(told) == "The quick brown fox jumps."
-        assert len({one["id"] for one in told}) == 1
-        assert [one["choices"][0]["delta"].get("role") for one in told if one["choices"]].count("assistant") == 1
-        assert made.trail()["attempts"] == "groq:200,groq:connection,openai:200"
-        second = room.transport.asked[1]["body"]["messages"]
+    def test_the_next_target_continues_where_the_first_stopped(self):
+        upstreams = FakeUpstreams(broken_stream("The quick ", "brown"), whole_stream(" fox", " jumps."))
+        client_call = resumable_call(target("groq"), target("openai"))
+        received = chunks(upstreams, client_call)
+        assert text(received) == "The quick brown fox jumps."
+        assert len({item["id"] for item in received}) == 1
+        assert [item["choices"][0]["delta"].get("role") for item in received if item["choices"]].count("assistant") == 1
+        assert client_call.trail()["attempts"] == "groq:200,groq:connection,openai:200"
+        second = upstreams.transport.resumable_call[1]["body"]["messages"]
         assert second[1:] == [
             {"role": "assistant", "content": "The quick brown"},
             {"role": "user", "content": INSTRUCTION},
         ]
 
-    def test_the_usage_is_that_of_both(self):
-        room = Room(broken_stream("word " * 40), whole_stream("more"))
-        last = chunks(room, asked(target("groq"), target("openai")))[-1]
+    def test_the_usage_is_that_of_both_attempts(self):
+        upstreams = FakeUpstreams(broken_stream("word " * 40), whole_stream("more"))
+        last = chunks(upstreams, resumable_call(target("groq"), target("openai")))[-1]
         assert last["usage"]["completion_tokens"] == 2 + 50
         assert last["usage"]["prompt_tokens"] > 3
         assert last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"]
         assert last["usage"]["estimated"] is True
 
-    def test_it_may_break_again(self):
-        room = Room(broken_stream("One, "), broken_stream("two, "), whole_stream("three."))
-        made = asked(target("groq"), target("openai"), target("mistral"))
-        assert text(chunks(room, made)) == "One, two, three."
+    def test_a_resumed_stream_may_break_and_be_resumed_again(self):
+        upstreams = FakeUpstreams(broken_stream("One, "), broken_stream("two, "), whole_stream("three."))
+        client_call = resumable_call(target("groq"), target("openai"), target("mistral"))
+        assert text(chunks(upstreams, client_call)) == "One, two, three."
 
-    def test_without_being_asked_for_it_ends_with_an_error(self):
-        room = Room(broken_stream("Hel"), whole_stream("lo"))
+    def test_without_continue_on_break_a_broken_stream_fails(self):
+        upstreams = FakeUpstreams(broken_stream("Hel"), whole_stream("lo"))
         with pytest.raises(UpstreamFailed):
-            chunks(room, call(target("groq"), target("openai"), stream=True))
+            chunks(upstreams, call(target("groq"), target("openai"), stream=True))
 
     @pytest.mark.parametrize(
         "more",
@@ -88,26 +88,28 @@ class TestRouter:
             {"logprobs": True},
         ],
     )
-    def test_what_is_no_plain_text_ends_with_an_error(self, more):
-        room = Room(broken_stream("Hel"), whole_stream("lo"))
+    def test_an_answer_that_is_not_plain_text_is_not_resumed(self, more):
+        upstreams = FakeUpstreams(broken_stream("Hel"), whole_stream("lo"))
         with pytest.raises(UpstreamFailed):
-            chunks(room, asked(target("groq"), target("openai"), **more))
+            chunks(upstreams, resumable_call(target("groq"), target("openai"), **more))
         assert not resumable({**CHAT, **more})
 
-    def test_within_a_tool_call_it_ends_with_an_error(self):
+    def test_a_tool_call_is_not_resumed(self):
         called = [{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}}]
-        room = Room(sse(chunk("Let me see.", role="assistant"), chunk(tool_calls=called), RESET), whole_stream("lo"))
+        upstreams = FakeUpstreams(
+            sse(chunk("Let me see.", role="assistant"), chunk(tool_calls=called), RESET), whole_stream("lo")
+        )
         with pytest.raises(UpstreamFailed):
-            chunks(room, asked(target("groq"), target("openai")))
+            chunks(upstreams, resumable_call(target("groq"), target("openai")))
 
-    def test_when_nobody_is_left_it_ends_with_the_error(self):
-        room = Room(broken_stream("Hel"), RESET)
+    def test_when_no_target_is_left_the_broken_stream_fails(self):
+        upstreams = FakeUpstreams(broken_stream("Hel"), RESET)
         with pytest.raises(UpstreamFailed):
-            chunks(room, asked(target("groq"), target("openai")))
+            chunks(upstreams, resumable_call(target("groq"), target("openai")))
 
 
 @pytest.mark.parametrize(
-    "one, by",
+    "upstream, method",
     [
         (SONNET, "prefill"),
         (target("anthropic", "claude-sonnet-4-6"), "instruction"),
@@ -116,16 +118,16 @@ class TestRouter:
         (target("openai"), "instruction"),
     ],
 )
-def test_how_a_target_goes_on(one, by):
-    assert resume_method(one) == by
-    messages = resume_request(CHAT, "Hel", one)["messages"]
+def test_the_resume_method_depends_on_vendor_and_model(upstream, method):
+    assert resume_method(upstream) == method
+    messages = resume_request(CHAT, "Hel", upstream)["messages"]
     assert messages[1]["content"] == "Hel"
-    assert messages[1].get("prefix") is (True if by == "prefix" else None)
-    assert len(messages) == (3 if by == "instruction" else 2)
+    assert messages[1].get("prefix") is (True if method == "prefix" else None)
+    assert len(messages) == (3 if method == "instruction" else 2)
 
 
 @pytest.mark.parametrize(
-    "before, begin, by, cut",
+    "received, beginning, method, length",
     [
         ("The quick brown", " fox", ResumeMethod.INSTRUCTION, 0),
         ("The quick brown", "The quick brown fox", ResumeMethod.INSTRUCTION, 15),
@@ -150,63 +152,68 @@ def test_how_a_target_goes_on(one, by):
         ("Para one.\n", "\nPara two", ResumeMethod.INSTRUCTION, 0),
     ],
 )
-def test_what_is_said_again_is_cut(before, begin, by, cut):
-    assert repeated(before, begin, by) == cut
+def test_a_repetition_is_trimmed(received, beginning, method, length):
+    assert repeated(received, beginning, method) == length
 
 
-def test_a_repetition_that_comes_in_pieces_is_waited_for():
-    assert may_repeat("The quick brown", "quick", by=ResumeMethod.INSTRUCTION)
-    assert not may_repeat("The quick brown", "quick brown", by=ResumeMethod.INSTRUCTION)
-    assert not may_repeat("The quick brown", "fox", by=ResumeMethod.INSTRUCTION)
-    heard = Transcript(CHAT)
-    heard.add(chunk("The quick brown"))
-    told = splice(map(chunk, ("quick", " bro", "wn", " fox")), heard, by=ResumeMethod.INSTRUCTION)
-    assert text(told) == " fox"
+def test_a_repetition_in_pieces_is_held_until_it_is_decided():
+    assert may_repeat("The quick brown", "quick", method=ResumeMethod.INSTRUCTION)
+    assert not may_repeat("The quick brown", "quick brown", method=ResumeMethod.INSTRUCTION)
+    assert not may_repeat("The quick brown", "fox", method=ResumeMethod.INSTRUCTION)
+    transcript = Transcript(CHAT)
+    transcript.add(chunk("The quick brown"))
+    received = splice(map(chunk, ("quick", " bro", "wn", " fox")), transcript, method=ResumeMethod.INSTRUCTION)
+    assert text(received) == " fox"
 
 
-@pytest.mark.parametrize("by", ResumeMethod)
+@pytest.mark.parametrize("method", ResumeMethod)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_whole_answer_said_again_in_pieces_is_cut(by, size):
-    heard = Transcript(CHAT)
-    heard.add(chunk(LONG))
+def test_a_whole_answer_repeated_in_pieces_is_trimmed(method, size):
+    transcript = Transcript(CHAT)
+    transcript.add(chunk(LONG))
     again = LONG + " the end."
     pieces = [again[at : at + size] for at in range(0, len(again), size)]
-    assert text(splice(map(chunk, pieces), heard, by=by)) == " the end."
+    assert text(splice(map(chunk, pieces), transcript, method=method)) == " the end."
 
 
-def test_a_broken_word_said_again_in_pieces_is_cut():
-    heard = Transcript(CHAT)
-    heard.add(chunk("The answ"))
-    assert text(splice(map(chunk, ("an", "sw", "er is", " 42.")), heard, by=ResumeMethod.INSTRUCTION)) == "er is 42."
+def test_a_broken_word_repeated_in_pieces_is_trimmed():
+    transcript = Transcript(CHAT)
+    transcript.add(chunk("The answ"))
+    assert (
+        text(splice(map(chunk, ("an", "sw", "er is", " 42.")), transcript, method=ResumeMethod.INSTRUCTION))
+        == "er is 42."
+    )
 
 
-def test_what_was_said_counts_against_the_tokens_that_the_answer_may_have():
-    asked = resume_request({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
-    assert (asked["max_tokens"], asked["max_completion_tokens"]) == (80, 1)
+def test_received_text_counts_against_the_requested_token_limits():
+    resumable_call = resume_request(
+        {**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai")
+    )
+    assert (resumable_call["max_tokens"], resumable_call["max_completion_tokens"]) == (80, 1)
 
 
-def test_usage_without_numbers_does_not_end_it():
-    heard = Transcript(CHAT)
-    heard.add(chunk("Hel"))
-    assert heard.can_resume(FAILED)
+def test_usage_without_numbers_does_not_fail_the_stream():
+    transcript = Transcript(CHAT)
+    transcript.add(chunk("Hel"))
+    assert transcript.can_resume(FAILED)
     usage = {"prompt_tokens": None, "completion_tokens": 3, "total_tokens": "x"}
-    (told,) = splice([{**USAGE, "usage": usage}], heard, by=ResumeMethod.INSTRUCTION)
-    assert told["usage"]["completion_tokens"] == 3 + heard.failed_usage["completion_tokens"]
-    assert told["usage"]["prompt_tokens"] == heard.failed_usage["prompt_tokens"]
+    (received,) = splice([{**USAGE, "usage": usage}], transcript, method=ResumeMethod.INSTRUCTION)
+    assert received["usage"]["completion_tokens"] == 3 + transcript.failed_usage["completion_tokens"]
+    assert received["usage"]["prompt_tokens"] == transcript.failed_usage["prompt_tokens"]
 
 
-def test_what_is_left_of_a_short_continuation_comes_with_its_end():
-    heard = Transcript(CHAT)
-    heard.add(chunk("to be or not to be"))
-    told = list(splice([chunk("to"), chunk(finish="stop")], heard, by=ResumeMethod.INSTRUCTION))
-    assert text(told) == "to"
-    assert told[-1]["choices"][0]["finish_reason"] == "stop"
+def test_a_held_beginning_is_sent_with_the_end_of_a_short_continuation():
+    transcript = Transcript(CHAT)
+    transcript.add(chunk("to be or not to be"))
+    received = list(splice([chunk("to"), chunk(finish="stop")], transcript, method=ResumeMethod.INSTRUCTION))
+    assert text(received) == "to"
+    assert received[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_a_client_that_left_is_no_break():
-    heard = Transcript(CHAT)
-    assert not heard.can_resume(FAILED)
-    heard.add(chunk("Hel"))
-    assert not heard.can_resume(ClientDisconnected("gone"))
-    assert heard.can_resume(FAILED)
-    assert heard.broken
+def test_only_an_upstreams_failure_after_text_can_be_resumed():
+    transcript = Transcript(CHAT)
+    assert not transcript.can_resume(FAILED)
+    transcript.add(chunk("Hel"))
+    assert not transcript.can_resume(ClientDisconnected("gone"))
+    assert transcript.can_resume(FAILED)
+    assert transcript.resumed

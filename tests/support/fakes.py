@@ -1,4 +1,4 @@
-"""A transport that is data: what each attempt is answered with."""
+"""A transport that is data: what each attempt gets from its upstream."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,15 +18,15 @@ def target(vendor="openai", model="gpt-x", **options) -> Target:
     return Target(Provider(VENDORS[vendor], f"https://{vendor}.example", SECRET), model, **options)
 
 
-class Answer:
-    """An exchange; of `blocks`, an exception is raised where it stands. `waits`: pauses before the head."""
+class FakeExchange:
+    """An exchange; an exception among its `blocks` is raised in its turn. `waits`: pauses before the headers."""
 
     def __init__(self, status=200, blocks: Iterable = (), headers=None, waits=0):
-        self.status, self._blocks, self._waits, self.closed = status, list(blocks), waits, False
+        self.status, self._blocks, self.waits, self.closed = status, list(blocks), waits, False
         self.headers = {"content-type": "text/event-stream", **(headers or {})}
 
     def wait_for_headers(self) -> Iterator[Pause]:
-        yield from [PAUSE] * self._waits
+        yield from [PAUSE] * self.waits
 
     def blocks(self):
         for block in self._blocks:
@@ -41,19 +41,19 @@ class Answer:
         self.closed = True
 
 
-def plain(data, status=200, **headers) -> Answer:
-    return Answer(status, [json.dumps(data).encode()], {"content-type": "application/json", **headers})
+def plain(data, status=200, **headers) -> FakeExchange:
+    return FakeExchange(status, [json.dumps(data).encode()], {"content-type": "application/json", **headers})
 
 
-def sse(*said) -> Answer:
+def sse(*values) -> FakeExchange:
     """A stream of JSON values; strings are sent as they are."""
     frames = [
-        one
-        if not isinstance(one, dict | str)
-        else b"data: %b\n\n" % (one if isinstance(one, str) else json.dumps(one)).encode()
-        for one in said
+        item
+        if not isinstance(item, dict | str)
+        else b"data: %b\n\n" % (item if isinstance(item, str) else json.dumps(item)).encode()
+        for item in values
     ]
-    return Answer(200, frames)
+    return FakeExchange(200, frames)
 
 
 def chunk(content=None, finish=None, index=0, **delta):
@@ -81,39 +81,39 @@ COMPLETION = {
 
 
 class FakeTransport:
-    """Gives out answers in order, and keeps what was asked; an exception among them is raised."""
+    """Hands out exchanges in order and records the requests; an exception among them is raised."""
 
-    def __init__(self, *answers):
-        self.answers, self.given, self.asked = list(answers), [], []
+    def __init__(self, *exchanges):
+        self.exchanges, self.opened, self.requests = list(exchanges), [], []
 
     def open(self, url, headers, body, watch):
-        self.asked.append({"url": url, "headers": headers, "body": json.loads(body), "watch": watch})
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        self.given.append(answer)
-        return answer
+        self.requests.append({"url": url, "headers": headers, "body": json.loads(body), "watch": watch})
+        exchange = self.exchanges.pop(0)
+        if isinstance(exchange, Exception):
+            raise exchange
+        self.opened.append(exchange)
+        return exchange
 
 
-class Room:
-    """A router over a fake transport; `slept` are the waits that it wanted, `spent` the tokens it counted."""
+class FakeUpstreams:
+    """A router over a fake transport; `waits` are the seconds that it slept, `tokens` what it counted."""
 
-    def __init__(self, *answers, attempts=1, admit=lambda _: None):
-        self.transport, self.slept, self.record_tokens = FakeTransport(*answers), [], []
+    def __init__(self, *exchanges, attempts=1, admit=lambda _: None):
+        self.transport, self.waits, self.tokens = FakeTransport(*exchanges), [], []
         self.router = Router(
             self.transport,
             attempts=attempts,
             timeouts=Timeouts(total=60),
             health_registry=HealthRegistry(),
             admit=admit,
-            record_tokens=lambda target, tokens: self.record_tokens.append((target.provider.name, tokens)),
-            sleep=self.slept.append,
+            tokens=lambda target, tokens: self.tokens.append((target.provider.name, tokens)),
+            sleep=self.waits.append,
         )
 
 
 def call(*targets, strict=False, **chat) -> Call:
-    asked = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **chat}
-    return Call(id="r1", chat=asked, targets=targets or (target(),), created=1700000000, strict=strict)
+    requests = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **chat}
+    return Call(id="r1", chat=requests, targets=targets or (target(),), created=1700000000, strict=strict)
 
 
 RESET = TransportFailure("Connection reset by peer")
