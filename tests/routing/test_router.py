@@ -50,7 +50,7 @@ class TestPlain:
     def test_the_upstream_request_has_the_targets_url_key_and_model(self):
         upstreams = FakeUpstreams(plain(COMPLETION))
         upstreams.router.completion(call())
-        client_call = upstreams.transport.client_call[0]
+        client_call = upstreams.transport.requests[0]
         assert client_call["url"] == "https://openai.example/chat/completions"
         assert client_call["headers"]["Authorization"] == f"Bearer {SECRET}"
         assert client_call["body"]["model"] == "gpt-x"
@@ -107,7 +107,9 @@ class TestPlain:
             FakeUpstreams(plain({"error": {"message": "slow"}}, 429, **{"retry-after": "17"})).router.completion(call())
         assert (raised.value.status, raised.value.retry_after) == (429, 17)
 
-    @pytest.mark.parametrize("exchange", [FakeExchange(200, [b"<html>"]), plain([]), plain({}), FakeExchange(200, [b""])])
+    @pytest.mark.parametrize(
+        "exchange", [FakeExchange(200, [b"<html>"]), plain([]), plain({}), FakeExchange(200, [b""])]
+    )
     def test_an_invalid_response_is_the_upstreams_failure(self, exchange):
         with pytest.raises(UpstreamFailed) as raised:
             FakeUpstreams(exchange).router.completion(call())
@@ -121,7 +123,7 @@ class TestPlain:
         upstreams, client_call = FakeUpstreams(plain(COMPLETION), admit=admit), call(*BOTH)
         upstreams.router.completion(client_call)
         assert client_call.trail()["attempts"] == "groq:target_limit,openai:200"
-        assert len(upstreams.transport.client_call) == 1
+        assert len(upstreams.transport.requests) == 1
 
     def test_dropped_fields_are_reported_and_in_strict_mode_refused(self):
         upstreams, client_call = FakeUpstreams(plain(COMPLETION)), call(target("groq"), logprobs=True)
@@ -256,7 +258,7 @@ class TestEmbeddings:
         data = {"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 3, "total_tokens": 3}, "odd": 1}
         upstreams, client_call = FakeUpstreams(plain(data)), call()
         assert embed(upstreams.router, client_call) == data
-        assert upstreams.transport.client_call[0]["url"].endswith("/embeddings")
+        assert upstreams.transport.requests[0]["url"].endswith("/embeddings")
         assert upstreams.tokens == [("openai", 3)]
 
     def test_a_provider_without_embeddings_is_passed_over(self):

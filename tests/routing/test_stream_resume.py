@@ -55,7 +55,7 @@ class TestRouter:
         assert len({item["id"] for item in received}) == 1
         assert [item["choices"][0]["delta"].get("role") for item in received if item["choices"]].count("assistant") == 1
         assert client_call.trail()["attempts"] == "groq:200,groq:connection,openai:200"
-        second = upstreams.transport.resumable_call[1]["body"]["messages"]
+        second = upstreams.transport.requests[1]["body"]["messages"]
         assert second[1:] == [
             {"role": "assistant", "content": "The quick brown"},
             {"role": "user", "content": INSTRUCTION},
@@ -186,10 +186,8 @@ def test_a_broken_word_repeated_in_pieces_is_trimmed():
 
 
 def test_received_text_counts_against_the_requested_token_limits():
-    resumable_call = resume_request(
-        {**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai")
-    )
-    assert (resumable_call["max_tokens"], resumable_call["max_completion_tokens"]) == (80, 1)
+    request = resume_request({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
+    assert (request["max_tokens"], resumable_call["max_completion_tokens"]) == (80, 1)
 
 
 def test_usage_without_numbers_does_not_fail_the_stream():

@@ -106,7 +106,7 @@ class FakeUpstreams:
             timeouts=Timeouts(total=60),
             health_registry=HealthRegistry(),
             admit=admit,
-            tokens=lambda target, tokens: self.tokens.append((target.provider.name, tokens)),
+            record_tokens=lambda target, tokens: self.tokens.append((target.provider.name, tokens)),
             sleep=self.waits.append,
         )
 
