@@ -1,12 +1,15 @@
 """What no linter says of the rooms, read from their syntax trees: who sleeps, who reads the environment, who names a vendor."""
 
 import ast
+import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.catalog.vendors import VENDORS_BY_NAME
+from gateway.routing.call import Call
 
 ROOT = Path(__file__).parents[1]
 PURE = ("dialects/", "openai_types.py", "stream_events.py", "json_codec.py", "errors.py")
@@ -220,3 +223,48 @@ def test_a_rule_sees_what_it_forbids(name, source):
 )
 def test_a_rule_leaves_alone_what_it_allows(name, source):
     assert list(RULES[name][0](ast.parse(source))) == []
+
+
+def written(field: str) -> set[str]:
+    """The modules that assign a field of a call, or append to it."""
+    found = set()
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Assign(targets=targets):
+                    assigned = [part for target in targets for part in ast.walk(target)]
+                case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+                    assigned = [target]
+                case ast.Call(func=ast.Attribute(value=value, attr="append" | "extend")):
+                    assigned = [value]
+                case _:
+                    continue
+            calls = ("self",) if name == "routing/call.py" else ("call", "self.call", "self._call")
+            paths = {dotted(part) for part in assigned}
+            if paths & {f"{call}.{field}" for call in calls}:
+                found.add(name)
+    return found
+
+
+OWNERS = re.findall(
+    r"^\| (`\w+`(?:, `\w+`)*) \| `([\w/.]+)` \|", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "owner"), [(field, owner) for fields, owner in OWNERS for field in re.findall(r"\w+", fields)]
+)
+def test_each_field_of_a_call_is_written_by_its_owner_alone(field, owner):
+    assert all(module.startswith(owner) for module in written(field) - {"web/calls.py"})
+    assert field in {member.name for member in dataclasses.fields(Call)}
+
+
+def test_every_field_of_a_call_has_an_owner():
+    owned = {field for fields, _ in OWNERS for field in re.findall(r"\w+", fields)}
+    assert {member.name for member in dataclasses.fields(Call)} - owned == {"closers"}
+
+
+def test_the_writers_of_a_field_are_found():
+    assert written("served_by") == {"routing/attempt.py"}
+    assert written("attempts") == {"routing/call.py"}
+    assert written("usage") == {"completions/completion.py", "completions/event_stream.py"}

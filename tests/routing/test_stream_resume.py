@@ -187,7 +187,7 @@ def test_a_broken_word_repeated_in_pieces_is_trimmed():
 
 def test_received_text_counts_against_the_requested_token_limits():
     request = resume_request({**CHAT, "max_tokens": 100, "max_completion_tokens": 3}, "word " * 16, target("openai"))
-    assert (request["max_tokens"], resumable_call["max_completion_tokens"]) == (80, 1)
+    assert (request["max_tokens"], request["max_completion_tokens"]) == (80, 1)
 
 
 def test_usage_without_numbers_does_not_fail_the_stream():
