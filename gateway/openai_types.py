@@ -1,11 +1,11 @@
-"""OpenAI's chat format, the gateway's internal one, by the names of its shapes. https://platform.openai.com/docs/api-reference/chat"""
+"""Type names for OpenAI's chat format, the gateway's internal format: https://platform.openai.com/docs/api-reference/chat"""
 
 from typing import Any
 
 Json = dict[str, Any]
+# A validated chat request, unknown fields included. It is never edited: a change makes a new dict.
 Chat = dict[str, Any]
-"""A validated chat request, unknown fields included. Never edited: build a new value."""
+# `object: "chat.completion"`, https://platform.openai.com/docs/api-reference/chat/object
 Completion = dict[str, Any]
-"""A chat completion (`object: "chat.completion"`)."""
+# `object: "chat.completion.chunk"`, https://platform.openai.com/docs/api-reference/chat-streaming
 Chunk = dict[str, Any]
-"""A chat completion chunk (`object: "chat.completion.chunk"`)."""

@@ -1,6 +1,7 @@
-"""Wire formats, as pure functions: one folder each, with the side that faces upstreams and the one that faces clients.
+"""
+Wire formats as pure functions, one folder each: the side that faces upstreams, and the side that faces clients.
 
-No I/O, clock, chance, environment or Flask. `ADAPTERS` are the upstream sides, by the name that a vendor's row gives.
+No I/O, clock, randomness, environment or Flask. `ADAPTERS` are the upstream sides, by the name in `Vendor.dialect`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """
-What an adapter is: one dialect's wire format, as pure functions between OpenAI's form and the vendor's.
+What a dialect implements: pure functions between OpenAI's chat format and one wire format.
 
-No I/O, no Flask, no clock, no environment: what an adapter needs to know comes in with the `Ask`.
+No I/O, Flask, clock or environment: whatever a function needs comes in its arguments.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,9 +15,10 @@ from gateway.stream_events import Event, Pause
 
 class TargetRequest(NamedTuple):
     """
-    One call of one target: what the client wants, of which upstream model.
+    A chat request for one target.
 
-    `id` and `created` (unix seconds) are for vendors that mint none; a completion's id begins with `chatcmpl-`.
+    `model` is the upstream's name of the model. `id` (it begins with `chatcmpl-`) and `created` (Unix seconds) are
+    used where a vendor sends none.
     """
 
     chat: Chat
@@ -29,8 +30,9 @@ class TargetRequest(NamedTuple):
 
 class VendorRequest(NamedTuple):
     """
-    What goes upstream: `path` follows the base URL; `dropped` are OpenAI field paths (`seed`, `messages[2].name`)
-    of all that the client said and `body` does not say.
+    The request that is sent to a vendor; `path` is appended to the base URL.
+
+    `dropped`: the OpenAI field paths (`seed`, `messages[2].name`) of what the client sent and `body` leaves out.
     """
 
     path: str
@@ -41,40 +43,41 @@ class VendorRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A dialect. `Untranslatable` is raised by `request` for what the vendor's API cannot be told at all."""
+    """The upstream side of a dialect. Translating a request raises Untranslatable where the vendor has no form for it."""
 
+    # The headers that authenticate with an API key.
     credentials: Callable[[str], Mapping[str, str]]
-    """The headers that carry a key."""
     vendor_request: Callable[[TargetRequest], VendorRequest]
+    # The framing: the events in a response body. Blocks may be cut anywhere; each PAUSE is passed on.
     events: Callable[[Iterable[bytes | Pause]], Iterator[Event | Pause]]
-    """The framing: how the events stand in the body of a stream."""
+    # The completion in the body of a 200. Raises UpstreamFault where the body is an error.
     completion: Callable[[TargetRequest, Json], Completion]
-    """The completion in a vendor's 200. Raises UpstreamFault for an error under a 200."""
+    # The chunks of a stream. Usage, where the vendor reports it, is in a last chunk with `choices: []`, whether the client
+    # requested it or not. Raises UpstreamFault for an error event. Where the events end early, the chunks end without a
+    # finish_reason.
     chunks: Callable[[TargetRequest, Iterable[Event | Pause]], Iterator[Chunk | Pause]]
-    """The chunks in a vendor's events: usage, when known, in a last chunk with `choices: []`, whether asked for or not.
-    Raises UpstreamFault for an error event; ends early, without a finish_reason, when the events do."""
+    # What an error's status and body report: "message", and where the vendor states them "type", "param", "code" and
+    # "retry_after" (seconds). "status" replaces a status that is misleading.
     error: Callable[[int, Json], Json]
-    """Of an error's status and body: {"message"} and, where the vendor says so, "type", "param", "code", "retry_after"
-    (seconds), and "status" where the status says something else than what is meant."""
+    # For OpenAI's embeddings, whose response is passed on unchanged. None: the vendor has no embeddings.
     embeddings_request: Callable[[TargetRequest], VendorRequest] | None = None
-    """The vendor request for an OpenAI embeddings request; its answer is passed on. None: the dialect has none."""
     models_path: str = "/models"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientDialect:
     """
-    A format in which clients speak to the gateway, as pure functions between it and OpenAI's chat format.
+    The client side of a dialect: a format in which clients send requests to the gateway.
 
-    A request is validated in its own format before it comes here. Where the upstream speaks the client's dialect too,
-    the body passes through: OpenAI's chat format is the internal one, so that both of its sides are identities.
+    A request is validated in its own format before it is translated. Where the upstream has the same dialect, the body
+    passes through. OpenAI's chat format is the internal format, so both of its sides are identities.
     """
 
+    # The chat request in a client's body. Raises Untranslatable.
     chat_request: Callable[[Json], Chat]
-    """The chat request in a client's body. Raises Untranslatable."""
+    # The body of the response to a request without `stream`.
     completion_body: Callable[[Completion], Json]
-    """The body of the response to a plain request."""
+    # The server-sent events of a stream: one item per chunk, each PAUSE passed on, then the frame that ends the stream.
     stream_frames: Callable[[Iterable[Chunk | Pause]], Iterator[bytes | Pause]]
-    """The server-sent events of a stream, one item a chunk, PAUSE where it stands, and the frame that ends it well."""
+    # The frame that ends a stream with an error, from the error's body.
     error_frame: Callable[[Json], bytes]
-    """The frame that ends a stream with an error, from the error's body."""

@@ -1,4 +1,8 @@
-"""Where the events stand in a stream of bytes: server-sent events, by https://html.spec.whatwg.org/#parsing-an-event-stream."""
+"""
+The framing of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+Quotations are from its sections 9.2.5, "Parsing an event stream", and 9.2.6, "Interpreting an event stream".
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,67 +10,76 @@ from collections.abc import Iterable, Iterator
 from gateway.errors import UpstreamFailed
 from gateway.stream_events import PAUSE, Event, Pause
 
+# 9.2.5: end-of-line = ( cr lf / cr / lf ). Where a block is cut within a CR LF, the CR counts as the line end; the LF then
+# begins the next event with an empty line, which changes nothing.
 LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 BLANK_LINE = re.compile(LINE_END + LINE_END)
 BOM = b"\xef\xbb\xbf"
-MOST = 64 << 20
-"""The most bytes that one event may have: beyond it the upstream speaks nonsense."""
+# An upstream that never ends its event would fill the memory.
+MAX_EVENT_BYTES = 64 << 20
 
 
 def sse_events(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
     """
     The events of a stream, and PAUSE after those of each block.
 
-    Blocks may be cut anywhere, in a character or in a line end. What stands after the last blank line was cut: it is
-    no event. Events without data (comments, `id:`, `retry:`) are left out.
+    Blocks may be cut anywhere, within a character or a line end. Events without data (comments, `id:`, `retry:`) are
+    left out. Raises UpstreamFailed for an event of more than MAX_EVENT_BYTES.
     """
-    rest, begun = b"", False
+    buffer, started = b"", False
     for block in blocks:
         if block is not PAUSE:
-            if begun and not rest and _is_one_line(block):
+            if started and not buffer and _is_single_line_event(block):
                 yield Event("", block[6:-2])
                 yield PAUSE
                 continue
-            searched = max(0, len(rest) - 3)
-            rest += block
-            if not begun:
-                rest, begun = rest.removeprefix(BOM), len(rest) >= len(BOM)
-            whole, rest = _whole(rest, searched)
-            for text in whole:
-                event = _event(text)
+            # A blank line has up to four bytes (CR LF CR LF), three of which may have come before.
+            search_start = max(0, len(buffer) - 3)
+            buffer += block
+            if not started:
+                # 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any."
+                buffer, started = buffer.removeprefix(BOM), len(buffer) >= len(BOM)
+            complete, buffer = _split(buffer, search_start)
+            for lines in complete:
+                event = _event(lines)
                 if event is not None:
                     yield event
-            if len(rest) > MOST:
+            if len(buffer) > MAX_EVENT_BYTES:
                 raise UpstreamFailed("The upstream's stream has an event of more than 64 MB.")
         yield PAUSE
+    # What is left in the buffer is dropped, by 9.2.6: "If the file ends in the middle of an event, before the final empty
+    # line, the incomplete event is not dispatched."
 
 
-def _is_one_line(block: bytes) -> bool:
-    """Whether a block is what most are: one event, whole, in one line."""
+def _is_single_line_event(block: bytes) -> bool:
+    """Whether a block is what most blocks are: one whole event with one line of data."""
     end = len(block) - 2
     return block.startswith(b"data: ") and block.find(b"\n") == end and block.endswith(b"\n\n") and b"\r" not in block
 
 
-def _whole(text: bytes, searched: int) -> tuple[list[bytes], bytes]:
-    """The events that have their blank line, and the rest; before `searched` there is no blank line."""
-    if b"\r" not in text:
-        if text.find(b"\n\n", searched) < 0:
-            return [], text
-        *whole, rest = text.split(b"\n\n")
-        return whole, rest
-    if BLANK_LINE.search(text, searched) is None:
-        return [], text
-    *whole, rest = BLANK_LINE.split(text)
-    return whole, rest
+def _split(buffer: bytes, search_start: int) -> tuple[list[bytes], bytes]:
+    """The complete events, as their lines, and the rest of the buffer; no blank line begins before `search_start`."""
+    if b"\r" not in buffer:
+        if buffer.find(b"\n\n", search_start) < 0:
+            return [], buffer
+        *complete, rest = buffer.split(b"\n\n")
+        return complete, rest
+    if BLANK_LINE.search(buffer, search_start) is None:
+        return [], buffer
+    *complete, rest = BLANK_LINE.split(buffer)
+    return complete, rest
 
 
-def _event(text: bytes) -> Event | None:
-    """One event from its lines."""
-    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
-        return Event("", text[6:])
+def _event(lines: bytes) -> Event | None:
+    """The event in its lines; None where it has no data."""
+    if lines.startswith(b"data: ") and b"\n" not in lines and b"\r" not in lines:
+        return Event("", lines[6:])
     name, data = b"", []
-    for line in text.splitlines():
+    # bytes.splitlines knows the line ends of 9.2.5 and no others, unlike str.splitlines (U+2028, U+0085).
+    for line in lines.splitlines():
+        # 9.2.6: a line that "starts with a U+003A COLON character (:)" is a comment; its field name is empty here.
         field, _, value = line.partition(b":")
+        # 9.2.6: "If value starts with a U+0020 SPACE character, remove it from value."
         value = value.removeprefix(b" ")
         if field == b"data":
             data.append(value)

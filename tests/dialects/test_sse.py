@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.sse import MOST, sse_events
+from gateway.dialects.sse import MAX_EVENT_BYTES, sse_events
 from gateway.errors import UpstreamFailed
 from gateway.stream_events import PAUSE, Event, Pause
 
@@ -64,7 +64,7 @@ def test_a_pause_follows_the_events_of_each_block_and_each_silence():
 
 def test_an_event_without_end_is_nonsense():
     with pytest.raises(UpstreamFailed):
-        events(b"data: ", *itertools.repeat(b"x" * (MOST // 4), 5))
+        events(b"data: ", *itertools.repeat(b"x" * (MAX_EVENT_BYTES // 4), 5))
 
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])

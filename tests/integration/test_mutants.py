@@ -36,10 +36,10 @@ MUTANTS = {
     ),
     "makes up a finish_reason": Mutant(
         "gateway/dialects/openai/stream.py",
-        "    if used:\n        yield ",
+        "    if last_usage:\n        yield ",
         "    for index in (index for index, choice in choices.items() if not choice.finished):\n"
-        '        yield {**ident, "choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}\n'
-        "    if used:\n        yield ",
+        '        yield {**identity, "choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}\n'
+        "    if last_usage:\n        yield ",
         BREAKS[:1],
     ),
     "hangs up on nobody": Mutant(

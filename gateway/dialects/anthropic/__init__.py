@@ -1,1 +1,1 @@
-"""Anthropic's Messages API, https://platform.claude.com/docs/en/api/messages: the upstream side."""
+"""Anthropic's Messages API: the upstream side."""

@@ -1,4 +1,4 @@
-"""Content parts of OpenAI's messages as Anthropic's content blocks."""
+"""The content parts of OpenAI's messages as Anthropic's content blocks: https://platform.claude.com/docs/en/api/messages"""
 
 import base64
 import binascii
@@ -10,7 +10,9 @@ from gateway.errors import Untranslatable
 from gateway.openai_types import Json
 
 DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]+)*?;base64,", re.IGNORECASE)
-IMAGES: Mapping[str, str] = {
+# The media types of images, by what clients call them. These four are all that the API takes:
+# https://platform.claude.com/docs/en/build-with-claude/vision
+IMAGE_TYPES: Mapping[str, str] = {
     "image/jpeg": "image/jpeg",
     "image/jpg": "image/jpeg",
     "image/png": "image/png",
@@ -18,8 +20,8 @@ IMAGES: Mapping[str, str] = {
     "image/webp": "image/webp",
 }
 PDF = "application/pdf"
-TEXTS = re.compile(r"text/.+|application/(json|xml|yaml|x-yaml|toml|javascript|x-ndjson|.+\+(json|xml))")
-ENDINGS: Mapping[str, str] = {
+TEXT_TYPES = re.compile(r"text/.+|application/(json|xml|yaml|x-yaml|toml|javascript|x-ndjson|.+\+(json|xml))")
+TYPES_BY_EXTENSION: Mapping[str, str] = {
     "pdf": PDF,
     **dict.fromkeys(
         ("txt", "md", "csv", "tsv", "json", "jsonl", "xml", "html", "yaml", "yml", "py", "log"), "text/plain"
@@ -30,125 +32,139 @@ ENDINGS: Mapping[str, str] = {
     "gif": "image/gif",
     "webp": "image/webp",
 }
-PDF_BEGINS = "JVBERi"
-NATIVE = ("image", "document", "search_result", "container_upload", "tool_reference")
+# What a PDF begins with in base64: its first bytes are "%PDF-".
+PDF_PREFIX = "JVBERi"
+# Anthropic's blocks that clients of this gateway may send as they are.
+NATIVE_BLOCKS = ("image", "document", "search_result", "container_upload", "tool_reference")
+THINKING_BLOCKS = ("thinking", "redacted_thinking")
 EPHEMERAL: Json = {"type": "ephemeral"}
 
 
-class Piece(NamedTuple):
-    """A part of the vendor's request, and the paths of what of the client's request it leaves out."""
+class Translated(NamedTuple):
+    """An object of the vendor's request (a block, a tool, some of the fields), and the client's field paths it leaves out."""
 
-    body: Json
+    fields: Json
     dropped: tuple[str, ...] = ()
 
 
-def cached(said: Json) -> Json:
-    """The cache breakpoint that a part, a tool or a message asks for, in Anthropic's own form or OpenAI's."""
-    if said.get("cache_control"):
-        return {"cache_control": said["cache_control"]}
-    return {"cache_control": EPHEMERAL} if said.get("prompt_cache_breakpoint") else {}
+def cache_control(source: Json) -> Json:
+    """
+    The cache breakpoint on a part, a tool or a message, in Anthropic's form or OpenAI's.
+
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+    """
+    if source.get("cache_control"):
+        return {"cache_control": source["cache_control"]}
+    return {"cache_control": EPHEMERAL} if source.get("prompt_cache_breakpoint") else {}
 
 
-def blocks(content: Any, path: str) -> list[Piece]:
-    """The blocks of a message's content; the API refuses blank texts, and they say nothing."""
+def content_blocks(content: Any, path: str) -> list[Translated]:
+    """The blocks of a message's content, without blank texts."""
     match content:
         case None:
             return []
         case str():
-            return texts([content])
+            return text_blocks([content])
         case _:
-            return [block(part, f"{path}[{n}]") for n, part in enumerate(content) if not _blank(part)]
+            return [content_block(part, f"{path}[{n}]") for n, part in enumerate(content) if not _is_blank(part)]
 
 
-def texts(said: Iterable[str | None]) -> list[Piece]:
-    return [Piece({"type": "text", "text": text}) for text in said if text and text.strip()]
+def text_blocks(texts: Iterable[str | None]) -> list[Translated]:
+    # The API refuses others: "text content blocks must contain non-whitespace text".
+    return [Translated({"type": "text", "text": text}) for text in texts if text and text.strip()]
 
 
-def _blank(part: Json) -> bool:
+def _is_blank(part: Json) -> bool:
     text = part.get("text", "") if part.get("type") == "text" else part.get("refusal", "")
     return part.get("type") in ("text", "refusal") and not (text or "").strip()
 
 
-def block(part: Json, path: str) -> Piece:
-    """The block of one part. Raises Untranslatable for what Claude can't be shown, such as sound."""
+def content_block(part: Json, path: str) -> Translated:
+    """The block of one part. Raises Untranslatable for what the API does not take, such as audio."""
     match part:
         case {"type": "text", "text": str() as text}:
-            cited = {"citations": part["citations"]} if part.get("citations") else {}
-            return Piece({"type": "text", "text": text, **cited, **cached(part)})
+            citations = {"citations": part["citations"]} if part.get("citations") else {}
+            return Translated({"type": "text", "text": text, **citations, **cache_control(part)})
         case {"type": "refusal", "refusal": str() as text}:
-            return Piece({"type": "text", "text": text, **cached(part)})
+            # A refusal is a text of the assistant's; Anthropic has no block for it.
+            return Translated({"type": "text", "text": text, **cache_control(part)})
         case {"type": "image_url", "image_url": str() as url}:
-            return Piece({**_linked(url, path), **cached(part)})
-        case {"type": "image_url", "image_url": {"url": str() as url, **rest}}:
-            # Claude has no such choice; `auto` leaves it open
-            detail = (f"{path}.image_url.detail",) if rest.get("detail") not in (None, "auto") else ()
-            return Piece({**_linked(url, path), **cached(part)}, detail)
+            return Translated({**_url_block(url, path), **cache_control(part)})
+        case {"type": "image_url", "image_url": {"url": str() as url, **others}}:
+            # Anthropic has no levels of detail. "auto" leaves the level to the vendor, so that nothing is lost with it.
+            detail = (f"{path}.image_url.detail",) if others.get("detail") not in (None, "auto") else ()
+            return Translated({**_url_block(url, path), **cache_control(part)}, detail)
         case {"type": "file", "file": dict() as file}:
-            found, dropped = _file(file, path)
-            own = {name: part[name] for name in ("citations", "context", "title") if part.get(name)}
-            return Piece({**found, **own, **cached(part)}, dropped)
-        case {"type": kind} if kind in NATIVE:
-            return Piece(part)
+            block, dropped = _file_block(file, path)
+            options = {name: part[name] for name in ("citations", "context", "title") if part.get(name)}
+            return Translated({**block, **options, **cache_control(part)}, dropped)
+        case {"type": kind} if kind in NATIVE_BLOCKS:
+            return Translated(part)
         case _:
             return _refuse(f"Anthropic's API has no content of type {part.get('type')!r}", path)
 
 
-def _refuse(why: str, path: str) -> NoReturn:
-    raise Untranslatable(f"{why}.", param=path)
+def _refuse(reason: str, path: str) -> NoReturn:
+    raise Untranslatable(f"{reason}.", param=path)
 
 
-def _linked(url: str, path: str) -> Json:
-    """An image, or another document, by its URL."""
+def _url_block(url: str, path: str) -> Json:
+    """An image by its URL, or what a data URL holds."""
     if re.match("https?://", url, re.IGNORECASE):
         return {"type": "image", "source": {"type": "url", "url": url}}
-    found = DATA_URL.match(url)
-    if found is None:
+    header = DATA_URL.match(url)
+    if header is None:
         return _refuse("Anthropic's API takes images by http, https and base64 data URLs only", path)
-    return _inline(found["type"], url[found.end() :], path)
+    return _inline_block(header["type"], url[header.end() :], path)
 
 
-def _inline(kind: str, data: str, path: str) -> Json:
-    """Base64 data as the block that shows it."""
-    kind = kind.lower().strip()
-    if kind in IMAGES:
-        return {"type": "image", "source": {"type": "base64", "media_type": IMAGES[kind], "data": data}}
-    if kind == PDF:
+def _inline_block(media_type: str, data: str, path: str) -> Json:
+    """An image or document from base64 data."""
+    media_type = media_type.lower().strip()
+    if media_type in IMAGE_TYPES:
+        return {"type": "image", "source": {"type": "base64", "media_type": IMAGE_TYPES[media_type], "data": data}}
+    if media_type == PDF:
         return {"type": "document", "source": {"type": "base64", "media_type": PDF, "data": data}}
-    if TEXTS.fullmatch(kind):
-        return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": _text(data, path)}}
-    return _refuse(f"Anthropic's API takes no content of the media type {kind!r}", path)
+    if TEXT_TYPES.fullmatch(media_type):
+        # A text document's data is the text itself, not its base64, and its only media type is text/plain.
+        text = _decoded(data, path)
+        return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
+    return _refuse(f"Anthropic's API takes no content of the media type {media_type!r}", path)
 
 
-def _text(data: str, path: str) -> str:
+def _decoded(data: str, path: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError):
         return _refuse("A text file must be UTF-8 in base64", path)
 
 
-def _file(file: Json, path: str) -> Piece:
-    """A file by its id or its data; its name is the document's title."""
+def _file_block(file: Json, path: str) -> Translated:
+    """A file by its id or its data."""
     match file:
-        case {"file_id": str() as ident, **rest} if ident:
-            found: Json = {"type": "document", "source": {"type": "file", "file_id": ident}}
-            unused = (f"{path}.file.file_data",) if rest.get("file_data") else ()
+        case {"file_id": str() as file_id, **others} if file_id:
+            block: Json = {"type": "document", "source": {"type": "file", "file_id": file_id}}
+            dropped = (f"{path}.file.file_data",) if others.get("file_data") else ()
         case {"file_data": str() as data} if DATA_URL.match(data) or not data.startswith("data:"):
             header = DATA_URL.match(data)
-            found = _inline(_media_type(file, data, header), data[header.end() :] if header else data, path)
-            unused = ()
+            block = _inline_block(_media_type(file, data, header), data[header.end() :] if header else data, path)
+            dropped = ()
         case _:
             return _refuse("A file needs a file_id, or its data in base64", path)
     if not file.get("filename"):
-        return Piece(found, unused)
-    if found["type"] == "image":
-        return Piece(found, (*unused, f"{path}.file.filename"))
-    return Piece({**found, "title": file["filename"]}, unused)
+        return Translated(block, dropped)
+    # Documents have a title, images have none.
+    if block["type"] == "image":
+        return Translated(block, (*dropped, f"{path}.file.filename"))
+    return Translated({**block, "title": file["filename"]}, dropped)
 
 
 def _media_type(file: Json, data: str, header: re.Match[str] | None) -> str:
-    """What a data URL says, or else the file's name, or its first bytes."""
+    """From the data URL, or else the `format` field, the file's name, or its first bytes."""
     if header and header["type"] not in ("", "application/octet-stream"):
         return header["type"]
-    ending = str(file.get("filename") or "").rpartition(".")[2].lower()
-    begins = data[header.end() :] if header else data
-    return str(file.get("format") or "") or ENDINGS.get(ending) or (PDF if begins.startswith(PDF_BEGINS) else "unknown")
+    if file.get("format"):
+        return str(file["format"])
+    extension = str(file.get("filename") or "").rpartition(".")[2].lower()
+    content = data[header.end() :] if header else data
+    return TYPES_BY_EXTENSION.get(extension) or (PDF if content.startswith(PDF_PREFIX) else "unknown")

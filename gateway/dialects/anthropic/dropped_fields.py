@@ -1,4 +1,9 @@
-"""Which of a chat request's fields the Messages API has no place for, at any depth."""
+"""
+The fields of a chat request that the Messages API has no field for, at any depth.
+
+Anthropic's fields: https://platform.claude.com/docs/en/api/messages
+OpenAI's: https://platform.openai.com/docs/api-reference/chat/create
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,24 +11,25 @@ from typing import Any
 
 from gateway.openai_types import Chat
 
-WHOLE = None
-"""Carried with all that is in it, or answered for where it is translated."""
+# Instead of a table of fields: a value that is passed on with everything in it, or whose translation reports what it drops.
+OPAQUE = None
 
 
 @dataclass(frozen=True, slots=True)
-class By:
-    """What is carried of an object depends on one of its fields; of one that isn't listed, all."""
+class Variants:
+    """An object whose fields depend on the value of one of them, `tag`. A variant that is not listed is opaque."""
 
-    field: str
-    kinds: Mapping[str, Any]
+    tag: str
+    variants: Mapping[str, Any]
 
 
-def _fields(names: str, **deeper: Any) -> dict[str, Any]:
-    return dict.fromkeys(names.split(), WHOLE) | deeper
+def _fields(names: str, **nested: Any) -> dict[str, Any]:
+    """The translated fields of an object; `nested` are those whose own fields are listed."""
+    return dict.fromkeys(names.split(), OPAQUE) | nested
 
 
 CACHE = "cache_control prompt_cache_breakpoint"
-PARTS = By(
+PART = Variants(
     "type",
     {
         "text": _fields(f"type text citations {CACHE}"),
@@ -32,53 +38,59 @@ PARTS = By(
         "file": _fields(f"type citations context title {CACHE}", file=_fields("file_id file_data filename format")),
     },
 )
-CALL = By(
+TOOL_CALL = Variants(
     "type",
     {
         "function": _fields("id type index cache_control", function=_fields("name arguments")),
         "custom": _fields("id type index cache_control", custom=_fields("name input")),
     },
 )
-THOUGHT = By("type", {"thinking": _fields("type thinking signature"), "redacted_thinking": _fields("type data")})
-MESSAGE = By(
+THINKING_BLOCK = Variants(
+    "type", {"thinking": _fields("type thinking signature"), "redacted_thinking": _fields("type data")}
+)
+MESSAGE = Variants(
     "role",
     {
-        "system": _fields("role cache_control", content=PARTS),
-        "developer": _fields("role cache_control", content=PARTS),
-        "user": _fields("role cache_control", content=PARTS),
+        "system": _fields("role cache_control", content=PART),
+        "developer": _fields("role cache_control", content=PART),
+        "user": _fields("role cache_control", content=PART),
         "assistant": _fields(
             "role cache_control refusal reasoning_content",
-            thinking_blocks=THOUGHT,
-            content=PARTS,
-            tool_calls=CALL,
+            thinking_blocks=THINKING_BLOCK,
+            content=PART,
+            tool_calls=TOOL_CALL,
             function_call=_fields("name arguments"),
         ),
-        "tool": _fields("role cache_control tool_call_id is_error", content=PARTS),
-        "function": _fields("role cache_control name", content=PARTS),
+        "tool": _fields("role cache_control tool_call_id is_error", content=PART),
+        "function": _fields("role cache_control name", content=PART),
     },
 )
+# Fields of Anthropic's tools beside name, description and schema:
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
 TOOL_EXTRAS = "cache_control defer_loading allowed_callers eager_input_streaming input_examples"
 FUNCTION = _fields(f"name description parameters strict {TOOL_EXTRAS}")
-SYNTAX = By("type", {"text": _fields("type"), "grammar": _fields("type", grammar=_fields("definition syntax"))})
-CUSTOM = _fields(f"name description {TOOL_EXTRAS}", format=SYNTAX)
-TOOL = By(
+CUSTOM_FORMAT = Variants(
+    "type", {"text": _fields("type"), "grammar": _fields("type", grammar=_fields("definition syntax"))}
+)
+CUSTOM = _fields(f"name description {TOOL_EXTRAS}", format=CUSTOM_FORMAT)
+TOOL = Variants(
     "type",
     {
         "function": _fields(f"type {TOOL_EXTRAS}", function=FUNCTION),
         "custom": _fields(f"type {TOOL_EXTRAS}", custom=CUSTOM),
     },
 )
-NAMED = _fields("name")
-ALLOWED = By("type", {"function": _fields("type", function=NAMED), "custom": _fields("type", custom=NAMED)})
-CHOICE = By(
+NAME = _fields("name")
+ALLOWED_TOOL = Variants("type", {"function": _fields("type", function=NAME), "custom": _fields("type", custom=NAME)})
+TOOL_CHOICE = Variants(
     "type",
     {
-        "function": _fields("type disable_parallel_tool_use", function=NAMED),
-        "custom": _fields("type disable_parallel_tool_use", custom=NAMED),
-        "allowed_tools": _fields("type", allowed_tools=_fields("mode", tools=ALLOWED)),
+        "function": _fields("type disable_parallel_tool_use", function=NAME),
+        "custom": _fields("type disable_parallel_tool_use", custom=NAME),
+        "allowed_tools": _fields("type", allowed_tools=_fields("mode", tools=ALLOWED_TOOL)),
     },
 )
-FORMAT = By(
+RESPONSE_FORMAT = Variants(
     "type",
     {
         "text": _fields("type"),
@@ -86,8 +98,8 @@ FORMAT = By(
         "json_schema": _fields("type", json_schema=_fields("name description schema strict")),
     },
 )
-# Anthropic's own fields, for which OpenAI has none: they go upstream as they are
-NATIVE = (
+# Anthropic's own fields, which OpenAI does not have: they are passed on as they are.
+NATIVE_FIELDS = (
     "thinking",
     "output_config",
     "top_k",
@@ -106,31 +118,33 @@ NATIVE = (
     "workspace_id",
     "betas",
 )
-TRANSLATED = (
+# OpenAI's fields that are translated, or dropped and reported, by the other modules of this folder.
+TRANSLATED_FIELDS = (
     "model stream max_tokens max_completion_tokens temperature top_p stop user safety_identifier metadata"
     " reasoning_effort service_tier parallel_tool_calls"
 )
 CHAT = _fields(
-    " ".join([TRANSLATED, *NATIVE]),
+    " ".join([TRANSLATED_FIELDS, *NATIVE_FIELDS]),
     messages=MESSAGE,
     tools=TOOL,
-    tool_choice=CHOICE,
+    tool_choice=TOOL_CHOICE,
     functions=FUNCTION,
-    function_call=NAMED,
-    response_format=FORMAT,
+    function_call=NAME,
+    response_format=RESPONSE_FORMAT,
     stream_options=_fields("include_usage"),
     web_search_options=_fields(
         "search_context_size",
         user_location=_fields("type", approximate=_fields("city country region timezone")),
     ),
 )
-# documented by OpenAI (the last two are common in messages that were answers): null or empty they say nothing
-OPENAI = _fields(
+# The other fields that OpenAI documents, in which null or an empty list means the same as no field. The last two belong to
+# responses, which clients send back with the history.
+EMPTY_MEANS_ABSENT = _fields(
     "audio frequency_penalty function_call logit_bias logprobs modalities moderation n name prediction presence_penalty"
     " prompt_cache_key prompt_cache_options prompt_cache_retention refusal seed store tool_calls tools top_logprobs"
     " verbosity annotations provider_specific_fields"
 )
-# what these mean, a request without them means too
+# OpenAI's default values: to drop a field that has its default changes nothing.
 DEFAULTS: Mapping[str, Any] = {
     "n": 1,
     "presence_penalty": 0,
@@ -143,20 +157,21 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 def untranslated(chat: Chat) -> Iterator[str]:
-    """The paths of the fields that have no place."""
-    return _unsaid({name: value for name, value in chat.items() if value != DEFAULTS.get(name)}, CHAT, "")
+    """The paths of the fields that are dropped for want of a field to translate them to."""
+    return _untranslated({name: value for name, value in chat.items() if value != DEFAULTS.get(name)}, CHAT, "")
 
 
-def _unsaid(value: Any, carried: Any, path: str) -> Iterator[str]:
+def _untranslated(value: Any, translated: Any, path: str) -> Iterator[str]:
+    """`translated`: a table of fields, Variants, or OPAQUE."""
     if isinstance(value, list):
-        for n, inner in enumerate(value):
-            yield from _unsaid(inner, carried, f"{path}[{n}]")
-    elif isinstance(value, dict) and isinstance(carried, By):
-        yield from _unsaid(value, carried.kinds.get(value.get(carried.field, "")), path)
-    elif isinstance(value, dict) and carried is not WHOLE:
-        for name, inner in value.items():
-            where = f"{path}.{name}" if path else name
-            if name in carried:
-                yield from _unsaid(inner, carried[name], where)
-            elif name not in OPENAI or inner not in (None, [], {}):
-                yield where
+        for n, item in enumerate(value):
+            yield from _untranslated(item, translated, f"{path}[{n}]")
+    elif isinstance(value, dict) and isinstance(translated, Variants):
+        yield from _untranslated(value, translated.variants.get(value.get(translated.tag, "")), path)
+    elif isinstance(value, dict) and translated is not OPAQUE:
+        for name, field in value.items():
+            field_path = f"{path}.{name}" if path else name
+            if name in translated:
+                yield from _untranslated(field, translated[name], field_path)
+            elif name not in EMPTY_MEANS_ABSENT or field not in (None, [], {}):
+                yield field_path

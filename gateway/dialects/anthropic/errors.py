@@ -1,13 +1,14 @@
-"""What Anthropic's errors say: https://platform.claude.com/docs/en/api/errors."""
+"""Anthropic's errors: https://platform.claude.com/docs/en/api/errors"""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialects.error_text import error_text
+from gateway.dialects.error_text import error_message
 from gateway.errors import UpstreamFault, upstream_error
 from gateway.openai_types import Json
 
+# The page's table of HTTP errors. An error in a stream has a type, but no status of its own.
 STATUSES: Mapping[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -20,7 +21,7 @@ STATUSES: Mapping[str, int] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-# how the complaints begin, and OpenAI's field
+# A message begins with the path of the field, "max_tokens: ...", "messages.0.content: ..." -> OpenAI's field.
 PARAMS: Mapping[str, str] = {
     "max_tokens": "max_tokens",
     "messages": "messages",
@@ -35,31 +36,38 @@ PARAMS: Mapping[str, str] = {
     "tools": "tools",
     "top_p": "top_p",
 }
-EMPTY = "credit balance is too low"
-"""It says so with a 400, yet it is not the request that is wrong."""
-COMPLAINT = re.compile(r"([a-z_]+)(?:\.[\w.]+)?: ")
-TOO_LONG = re.compile(r"prompt is too long|exceed context limit|context window", re.IGNORECASE)
+FIELD_PATH = re.compile(r"([a-z_]+)(?:\.[\w.]+)?: ")
+# "Your credit balance is too low to access the Anthropic API" comes with a 400, yet the request is not at fault.
+LOW_CREDIT = "credit balance is too low"
+# "prompt is too long: 210000 tokens > 200000 maximum", "input length and `max_tokens` exceed context limit: ..."
+CONTEXT_LENGTH = re.compile(r"prompt is too long|exceed context limit|context window", re.IGNORECASE)
 
 
 def error(status: int, body: Any) -> Json:
-    """What an error body says: `{"type": "error", "error": {"type", "message"}}`, or whatever a proxy made of it."""
-    message = error_text(body) or f"The upstream answered with status {status} and gave no reason."
+    """The contract's `error`. Anthropic's body is `{"type": "error", "error": {"type", "message"}}`, a proxy's anything."""
+    message = error_message(status, body)
     if status == 429:
+        # "This request would exceed your organization's rate limit of 50,000 input tokens per minute"; others count requests.
         return {"message": message, "type": "tokens"} if "tokens per minute" in message else {"message": message}
-    if status == 400 and EMPTY in message:
+    if status == 400 and LOW_CREDIT in message:
         return {"message": message, "status": 402}
-    if TOO_LONG.search(message):
+    if CONTEXT_LENGTH.search(message):
         return {"message": message, "code": "context_length_exceeded", "param": "messages"}
-    field = COMPLAINT.match(message)
-    param = PARAMS.get(field[1]) if field else None
-    unknown = {"code": "model_not_found"} if status == 404 and param == "model" else {}
-    return {"message": message, **unknown, **({"param": param} if param else {})}
+    path = FIELD_PATH.match(message)
+    param = PARAMS.get(path[1]) if path else None
+    code = {"code": "model_not_found"} if status == 404 and param == "model" else {}
+    return {"message": message, **code, **({"param": param} if param else {})}
 
 
 def in_band_error(data: Json) -> UpstreamFault:
-    """The error that stands in an answer of status 200, or in its stream."""
-    told = data.get("error")
-    kind = told.get("type") if isinstance(told, dict) else None
+    """
+    The error in a response of status 200 or in its stream.
+
+    The page: "When receiving a streaming response via SSE, it's possible that an error can occur after returning a 200
+    response".
+    """
+    reported = data.get("error")
+    kind = reported.get("type") if isinstance(reported, dict) else None
     status = STATUSES.get(str(kind), 502)
-    said = error(status, data)
-    return upstream_error(said.pop("status", status), **said)
+    fields = error(status, data)
+    return upstream_error(fields.pop("status", status), **fields)

@@ -1,4 +1,8 @@
-"""OpenAI's messages as Anthropic's system prompt and turns."""
+"""
+OpenAI's messages as Anthropic's system prompt and turns.
+
+https://platform.claude.com/docs/en/api/messages; quotations without a page are the API's own error messages.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,218 +10,247 @@ from itertools import count, groupby
 from typing import NamedTuple
 
 from gateway import json_codec
-from gateway.dialects.anthropic.content_parts import Piece, blocks, cached, texts
+from gateway.dialects.anthropic.content_parts import (
+    THINKING_BLOCKS,
+    Translated,
+    cache_control,
+    content_blocks,
+    text_blocks,
+)
 from gateway.errors import InvalidRequest
 from gateway.openai_types import Chat, Json
 
-SYSTEM = ("system", "developer")
-RESULTS = ("tool", "function")
-UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
-THOUGHTS = ("thinking", "redacted_thinking")
-DEEPEST = 200
-"""Levels of a call's arguments: with the levels around them there is an end to what JSON can hold."""
+SYSTEM_ROLES = ("system", "developer")
+RESULT_ROLES = ("tool", "function")
+# "String should match pattern '^[a-zA-Z0-9_-]+$'"
+INVALID_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
+# Levels in a call's arguments. orjson writes 254 levels at most, those of the request around the arguments included.
+MAX_DEPTH = 200
+# The index of a message, and of a call in it; a result's is (message, 0).
 Position = tuple[int, int]
-"""The index of a message, and of a call in it; a result's is (message, 0)."""
 
 
-class Dialogue(NamedTuple):
-    """`bare`: the last turn carries on an answer that does not begin with its thoughts, so that it can't think on."""
+class Conversation(NamedTuple):
+    """`lacks_thinking`: the last turn continues an assistant turn that does not begin with its thinking blocks."""
 
     system: list[Json]
     turns: list[Json]
-    bare: bool
+    lacks_thinking: bool
     dropped: tuple[str, ...]
 
 
-def dialogue(chat: Chat) -> Dialogue:
+def translate_messages(chat: Chat) -> Conversation:
     """
-    The whole conversation: system and developer texts first, neighbours of one role joined, results before all else.
+    The chat's messages. System and developer messages, wherever they stand, make the system prompt.
 
-    Raises InvalidRequest: a call without its result, a result without its call, nothing said at all.
+    Raises InvalidRequest for a call without a result, a result without a call, and messages without any content.
     """
     messages = chat["messages"]
-    ids = call_ids(messages)
-    pieces = [
-        (_role(message), piece)
+    ids = tool_use_ids(messages)
+    translated = [
+        (_turn_role(message), block)
         for n, message in enumerate(messages)
-        for piece in _cached(message, _pieces(message, n, ids), f"messages[{n}]")
+        for block in _with_cache_control(message, _message_blocks(message, n, ids), f"messages[{n}]")
     ]
-    said = [(role, piece.body) for role, piece in pieces if piece.body]
-    system = [block for role, block in said if role == "system"]
-    joined = groupby((pair for pair in said if pair[0] != "system"), key=lambda pair: pair[0])
-    turns = [_turn(role, [block for _, block in pairs]) for role, pairs in joined]
+    blocks = [(role, block.fields) for role, block in translated if block.fields]
+    system = [block for role, block in blocks if role == "system"]
+    # "Consecutive user or assistant turns in your request will be combined into a single turn": here it is done already, so
+    # that the results of parallel calls share a turn, as the API demands.
+    by_turn = groupby((pair for pair in blocks if pair[0] != "system"), key=lambda pair: pair[0])
+    turns = [_turn(role, [block for _, block in pairs]) for role, pairs in by_turn]
     if not turns and not system:
-        raise InvalidRequest("The messages say nothing.", param="messages")
-    if not turns:  # the API wants a turn to answer
+        raise InvalidRequest("The messages have no content.", param="messages")
+    if not turns:
+        # "messages: at least one message is required"
         system, turns = [], [{"role": "user", "content": system}]
-    dropped = tuple(path for _, piece in pieces for path in piece.dropped)
-    return Dialogue(system, [*turns[:-1], _last(turns[-1])], _bare(turns), dropped)
+    dropped = tuple(path for _, block in translated for path in block.dropped)
+    return Conversation(system, [*turns[:-1], _without_trailing_space(turns[-1])], _lacks_thinking(turns), dropped)
 
 
-def _role(message: Json) -> str:
+def _turn_role(message: Json) -> str:
     role: str = message["role"]
-    return "system" if role in SYSTEM else "assistant" if role == "assistant" else "user"
+    return "system" if role in SYSTEM_ROLES else "assistant" if role == "assistant" else "user"
 
 
-def _turn(role: str, said: list[Json]) -> Json:
-    return {"role": role, "content": sorted(said, key=lambda one: role == "user" and one["type"] != "tool_result")}
+def _turn(role: str, blocks: list[Json]) -> Json:
+    # "In the user message containing tool results, the tool_result blocks must come first in the content array":
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
+    return {
+        "role": role,
+        "content": sorted(blocks, key=lambda block: role == "user" and block["type"] != "tool_result"),
+    }
 
 
-def _last(turn: Json) -> Json:
-    """The API refuses an answer that ends with white space where it is to be carried on."""
+def _without_trailing_space(turn: Json) -> Json:
+    # "messages: final assistant content cannot end with trailing whitespace"
     *before, block = turn["content"]
     if turn["role"] != "assistant" or block["type"] != "text":
         return turn
     return {**turn, "content": [*before, {**block, "text": block["text"].rstrip()}]}
 
 
-def _bare(turns: list[Json]) -> bool:
+def _lacks_thinking(turns: list[Json]) -> bool:
+    # "When `thinking` is enabled, a final `assistant` message must start with a thinking block"; a turn that only brings
+    # tool results continues the assistant turn before it.
     *_, before, last = [{}, *turns]
     if last["role"] == "assistant":
         return True
-    results = any(block["type"] == "tool_result" for block in last["content"])
-    return results and before["content"][0]["type"] not in THOUGHTS
+    has_results = any(block["type"] == "tool_result" for block in last["content"])
+    return has_results and before["content"][0]["type"] not in THINKING_BLOCKS
 
 
-def _cached(message: Json, pieces: list[Piece], path: str) -> list[Piece]:
-    """A breakpoint on a message is one after its last block."""
-    if not cached(message):
-        return pieces
-    *before, (block, dropped) = pieces or [Piece({})]
-    if block.get("type") in (None, *THOUGHTS) or "cache_control" in block:
-        return [*pieces, Piece({}, (f"{path}.cache_control",))]
-    return [*before, Piece({**block, **cached(message)}, dropped)]
+def _with_cache_control(message: Json, blocks: list[Translated], path: str) -> list[Translated]:
+    """A message's blocks. A cache breakpoint on a message becomes one on its last block."""
+    if not cache_control(message):
+        return blocks
+    *before, (block, dropped) = blocks or [Translated({})]
+    # "Thinking blocks cannot be cached directly with cache_control":
+    # https://platform.claude.com/docs/en/build-with-claude/prompt-caching, "What cannot be cached".
+    if block.get("type") in (None, *THINKING_BLOCKS) or "cache_control" in block:
+        return [*blocks, Translated({}, (f"{path}.cache_control",))]
+    return [*before, Translated({**block, **cache_control(message)}, dropped)]
 
 
-def _pieces(message: Json, n: int, ids: Mapping[Position, str]) -> list[Piece]:
+def _message_blocks(message: Json, n: int, ids: Mapping[Position, str]) -> list[Translated]:
     path = f"messages[{n}]"
-    content = blocks(message.get("content"), f"{path}.content")
+    content = content_blocks(message.get("content"), f"{path}.content")
     match message["role"]:
         case "assistant":
-            calls = [_call(call, ids[n, k]) for k, (call, _) in enumerate(_calls(message, path))]
-            return [*_thoughts(message, path), *content, *texts([message.get("refusal")]), *calls]
+            calls = [_tool_use(call, ids[n, k]) for k, (call, _) in enumerate(_tool_calls(message, path))]
+            # Thinking first: "a final `assistant` message must start with a thinking block".
+            return [*_thinking_blocks(message, path), *content, *text_blocks([message.get("refusal")]), *calls]
         case "tool" | "function":
-            dropped = tuple(path for piece in content for path in piece.dropped)
-            said = {"content": [piece.body for piece in content]} if content else {}
-            failed = {"is_error": message["is_error"]} if message.get("is_error") is not None else {}
-            return [Piece({"type": "tool_result", "tool_use_id": ids[n, 0], **said, **failed}, dropped)]
+            dropped = tuple(path for block in content for path in block.dropped)
+            # `content` is optional: an empty result says that the tool was run.
+            fields = {"content": [block.fields for block in content]} if content else {}
+            is_error = {"is_error": message["is_error"]} if message.get("is_error") is not None else {}
+            return [Translated({"type": "tool_result", "tool_use_id": ids[n, 0], **fields, **is_error}, dropped)]
         case _:
             return content
 
 
-def _thoughts(message: Json, path: str) -> list[Piece]:
-    """The thoughts that a former answer gave with their signatures; without, the API refuses them."""
-    given = message.get("thinking_blocks") or []
-    listed = given if isinstance(given, list) else [given]
-    said = [_thought(block, f"{path}.thinking_blocks[{k}]") for k, block in enumerate(listed)]
-    if message.get("reasoning_content") and not any(piece.body for piece in said):
-        return [*said, Piece({}, (f"{path}.reasoning_content",))]
-    return said
+def _thinking_blocks(message: Json, path: str) -> list[Translated]:
+    """
+    The thinking of an earlier response, where it comes back with its signatures.
+
+    "During tool use, you must pass thinking blocks back to the API for the last assistant message", and complete and
+    unmodified: https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+    """
+    sent = message.get("thinking_blocks") or []
+    entries = sent if isinstance(sent, list) else [sent]
+    blocks = [_thinking_block(entry, f"{path}.thinking_blocks[{k}]") for k, entry in enumerate(entries)]
+    if message.get("reasoning_content") and not any(block.fields for block in blocks):
+        return [*blocks, Translated({}, (f"{path}.reasoning_content",))]
+    return blocks
 
 
-def _thought(block: Json, path: str) -> Piece:
-    match block:
+def _thinking_block(entry: Json, path: str) -> Translated:
+    match entry:
         case {"type": "thinking", "thinking": str() as text, "signature": str() as signature} if signature:
-            return Piece({"type": "thinking", "thinking": text, "signature": signature})
+            return Translated({"type": "thinking", "thinking": text, "signature": signature})
         case {"type": "redacted_thinking", "data": str() as data}:
-            return Piece({"type": "redacted_thinking", "data": data})
+            return Translated({"type": "redacted_thinking", "data": data})
         case _:
-            return Piece({}, (path,))
+            # Without a signature the API cannot verify it: "Invalid `signature` in `thinking` block".
+            return Translated({}, (path,))
 
 
-def _calls(message: Json, path: str) -> list[tuple[Json, str]]:
-    """A message's calls, of either form, each with its path."""
+def _tool_calls(message: Json, path: str) -> list[tuple[Json, str]]:
+    """A message's tool calls, each with its path; the legacy `function_call` is one of them."""
     calls = [(call, f"{path}.tool_calls[{k}]") for k, call in enumerate(message.get("tool_calls") or ())]
     legacy = message.get("function_call")
     return [*calls, ({"function": legacy}, f"{path}.function_call")] if legacy else calls
 
 
-def _call(call: Json, ident: str) -> Piece:
-    said = call.get("function") or {}
+def _tool_use(call: Json, tool_use_id: str) -> Translated:
     if "custom" in call:
-        said, given = call["custom"], {"input": call["custom"]["input"]}
+        # A custom tool takes text; Anthropic's tools take objects (FREE_TEXT in tools.py).
+        function, tool_input = call["custom"], {"input": call["custom"]["input"]}
     else:
-        given = _arguments(said.get("arguments"))
-    return Piece({"type": "tool_use", "id": ident, "name": said["name"], "input": given, **cached(call)})
+        function = call.get("function") or {}
+        tool_input = _tool_input(function.get("arguments"))
+    block = {"type": "tool_use", "id": tool_use_id, "name": function["name"], "input": tool_input}
+    return Translated({**block, **cache_control(call)})
 
 
-def _arguments(text: str | None) -> Json:
-    """A call's arguments; a text that isn't a JSON object (a call that was cut short) is shown as it is."""
-    if not text or not text.strip():
+def _tool_input(arguments: str | None) -> Json:
+    """The arguments as an object: "Input should be a valid dictionary". Other text, such as a truncated call, is a field of one."""
+    if not arguments or not arguments.strip():
         return {}
     try:
-        value = json_codec.loads(text.encode())
+        value = json_codec.loads(arguments.encode())
     except ValueError:
-        value = text
+        value = arguments
     if value is None:
         return {}
-    return value if isinstance(value, dict) and not _deeper(value, DEEPEST) else {"arguments": text}
+    return value if isinstance(value, dict) and not _is_deeper(value, MAX_DEPTH) else {"arguments": arguments}
 
 
-def _deeper(value: object, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_deeper(one, levels - 1) for one in inner)
+def _is_deeper(value: object, levels: int) -> bool:
+    nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in nested)
 
 
-class _Open(NamedTuple):
-    """A call that waits for its result, and its id upstream."""
+class PendingCall(NamedTuple):
+    """A call whose result has not been seen yet."""
 
     call: Json
-    ident: str
+    tool_use_id: str
     path: str
 
-    def knows(self, result: Json) -> bool:
-        """A legacy result says the function's name, for want of an id."""
+    def is_answered_by(self, result: Json) -> bool:
+        # A legacy result has no id: it names the function.
         if result["role"] == "tool":
             return bool(self.call.get("id") == result.get("tool_call_id"))
         return bool((self.call.get("function") or self.call.get("custom") or {}).get("name") == result.get("name"))
 
 
-def call_ids(messages: list[Json]) -> dict[Position, str]:
+def tool_use_ids(messages: list[Json]) -> dict[Position, str]:
     """
-    The ids that calls and results have upstream: unlike OpenAI's they are never alike and have few characters.
+    The ids of calls and results upstream: "`tool_use` ids must be unique", while those of OpenAI's vendors may repeat.
 
-    Results answer the calls of the turn before; of calls with one id, the first that has no result yet.
+    Results answer the calls of the assistant turn before them; of calls with the same id, the first without a result.
     """
     ids: dict[Position, str] = {}
-    waiting: list[_Open] = []
-    before = ""
+    pending: list[PendingCall] = []
+    last_role = ""
     for n, message in enumerate(messages):
         role, path = message["role"], f"messages[{n}]"
         if role == "assistant":
-            if before != "assistant":
-                _none(waiting)
-            for k, (call, where) in enumerate(_calls(message, path)):
-                ids[n, k] = _fresh(call.get("id") or "", ids)
-                waiting = [*waiting, _Open(call, ids[n, k], where)]
-        elif role in RESULTS:
-            answered = _answered(message, waiting, path)
-            waiting = [one for one in waiting if one is not answered]
-            ids[n, 0] = answered.ident
-        before = before if role in SYSTEM else role
-    _none(waiting)
+            if last_role != "assistant":
+                _require_results(pending)
+            for k, (call, call_path) in enumerate(_tool_calls(message, path)):
+                ids[n, k] = _unique_id(call.get("id") or "", ids)
+                pending = [*pending, PendingCall(call, ids[n, k], call_path)]
+        elif role in RESULT_ROLES:
+            answered = _answered_call(message, pending, path)
+            pending = [call for call in pending if call is not answered]
+            ids[n, 0] = answered.tool_use_id
+        last_role = last_role if role in SYSTEM_ROLES else role
+    _require_results(pending)
     return ids
 
 
-def _answered(message: Json, waiting: list[_Open], path: str) -> _Open:
-    for one in waiting:
-        if one.knows(message):
-            return one
-    field = "tool_call_id" if message["role"] == "tool" else "name"
+def _answered_call(result: Json, pending: list[PendingCall], path: str) -> PendingCall:
+    for call in pending:
+        if call.is_answered_by(result):
+            return call
+    field = "tool_call_id" if result["role"] == "tool" else "name"
     raise InvalidRequest(
-        f"The result answers no call of the assistant message before it: {message.get(field)!r}.",
+        f"The tool result matches no call of the assistant message before it: {result.get(field)!r}.",
         param=f"{path}.{field}",
     )
 
 
-def _none(waiting: list[_Open]) -> None:
-    for one in waiting:
-        raise InvalidRequest("A call must be followed by its result.", param=one.path)
+def _require_results(pending: list[PendingCall]) -> None:
+    # "`tool_use` ids were found without `tool_result` blocks immediately after": refused here, with the field's path.
+    for call in pending:
+        raise InvalidRequest("A tool call must be followed by its result.", param=call.path)
 
 
-def _fresh(ident: str, ids: Mapping[Position, str]) -> str:
-    """An id that no other call has, the client's own where it can be."""
-    clean = UNSAFE.sub("_", ident) or "call"
-    taken = set(ids.values())
-    tries = (clean if n == 1 else f"{clean}_{n}" for n in count(1))
-    return next(one for one in tries if one not in taken)
+def _unique_id(client_id: str, ids: Mapping[Position, str]) -> str:
+    """The client's id in the characters that the API takes, with a number where another call has it."""
+    clean = INVALID_IN_ID.sub("_", client_id) or "call"
+    used = set(ids.values())
+    candidates = (clean if n == 1 else f"{clean}_{n}" for n in count(1))
+    return next(candidate for candidate in candidates if candidate not in used)

@@ -1,4 +1,8 @@
-"""What a chat request says beside its messages and tools, as the Messages API has it."""
+"""
+The parameters of a chat request, other than its messages and tools, as the Messages API has them.
+
+https://platform.claude.com/docs/en/api/messages; quotations without a page are the API's own error messages.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +10,12 @@ from typing import NamedTuple
 
 from gateway import json_codec
 from gateway.dialects.anthropic import json_schema
-from gateway.dialects.anthropic.content_parts import Piece
-from gateway.dialects.anthropic.models import ADAPTIVE, BUDGET, DISABLED, NEITHER, ONE, Model
+from gateway.dialects.anthropic.content_parts import Translated
+from gateway.dialects.anthropic.models import ADAPTIVE, DISABLED, ENABLED, NEITHER, ONE, Model
 from gateway.errors import InvalidRequest
 from gateway.openai_types import Chat, Json
 
+# OpenAI's reasoning_effort -> output_config.effort: https://platform.claude.com/docs/en/build-with-claude/effort
 EFFORTS: Mapping[str, str] = {
     "minimal": "low",
     "low": "low",
@@ -19,6 +24,7 @@ EFFORTS: Mapping[str, str] = {
     "xhigh": "xhigh",
     "max": "max",
 }
+# OpenAI's reasoning_effort -> budget_tokens, for the models that think by a budget.
 BUDGETS: Mapping[str, int] = {
     "minimal": 1024,
     "low": 2048,
@@ -27,169 +33,193 @@ BUDGETS: Mapping[str, int] = {
     "xhigh": 32_000,
     "max": 60_000,
 }
-LEAST_BUDGET = 1024
-TIERS: Mapping[str, str] = {
+# "The minimum budget is 1,024 tokens": https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+MIN_BUDGET = 1024
+# `auto` uses priority capacity where the account has it: https://platform.claude.com/docs/en/api/service-tiers
+SERVICE_TIERS: Mapping[str, str] = {
     "auto": "auto",
     "priority": "auto",
     "default": "standard_only",
     "standard_only": "standard_only",
 }
-# the API refuses what looks like a person's address or number
-PERSONAL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+?\d[\d\s().-]{6,18}\d")
-LONGEST_USER = 256
+# metadata.user_id: "Do not include any identifying information such as name, email address, or phone number."
+PERSONAL_DATA = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+?\d[\d\s().-]{6,18}\d")
+MAX_USER_ID_LENGTH = 256
 
 
-def max_tokens(chat: Chat, model: Model) -> Piece:
-    """The most to say: what the client set, or else what the model can."""
-    wanted, old = chat.get("max_completion_tokens"), chat.get("max_tokens")
-    field, limit = ("max_completion_tokens", wanted) if wanted is not None else ("max_tokens", old)
+def max_tokens(chat: Chat, model: Model) -> Translated:
+    """`max_tokens`, which the API requires: the client's limit, or else the model's."""
+    current, deprecated = chat.get("max_completion_tokens"), chat.get("max_tokens")
+    field, limit = ("max_completion_tokens", current) if current is not None else ("max_tokens", deprecated)
     if limit is None:
-        return Piece({"max_tokens": model.max_tokens})
+        return Translated({"max_tokens": model.max_tokens})
     if limit < 1:
-        raise InvalidRequest("Anthropic's API answers with one token at least.", param=field)
-    return Piece({"max_tokens": limit}, ("max_tokens",) if old not in (None, limit) else ())
+        raise InvalidRequest(f"{field} must be at least 1.", param=field)
+    return Translated({"max_tokens": limit}, ("max_tokens",) if deprecated not in (None, limit) else ())
 
 
-class Circumstances(NamedTuple):
-    """What else decides on thinking: a tool is forced; no thoughts before an answer that goes on; the limit."""
+class ThinkingConstraints(NamedTuple):
+    """What of the request rules thinking out: a forced tool, a turn continued without its thinking, a small max_tokens."""
 
-    forced: bool
-    bare: bool
+    tool_forced: bool
+    lacks_thinking: bool
     max_tokens: int
 
 
-def thinking(chat: Chat, model: Model, now: Circumstances) -> Piece:
+def thinking(chat: Chat, model: Model, constraints: ThinkingConstraints) -> Translated:
     """
-    reasoning_effort as Claude's thinking. It gives way to a forced tool, to an answer that goes on without its
-    former thoughts and to a small max_tokens; temperature and top_p give way to it.
+    reasoning_effort as `thinking` and `output_config.effort`. Where the constraints rule thinking out, the effort is dropped.
+
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking
     """
     effort = chat.get("reasoning_effort")
-    told = chat.get("thinking")
-    if told is not None:
-        if not isinstance(told, dict):
+    native = chat.get("thinking")
+    if native is not None:
+        if not isinstance(native, dict):
             raise InvalidRequest("thinking must be an object.", param="thinking")
-        return _as_told(told, effort)
+        return _native_thinking(native, effort)
     if effort is None:
-        return Piece({"thinking": DISABLED} if now.forced and model.off == DISABLED else {})
+        # "Thinking may not be enabled when tool_choice forces tool use", and some models think unless it is turned off.
+        return Translated({"thinking": DISABLED} if constraints.tool_forced and model.thinking_off == DISABLED else {})
     if effort == "none":
-        return _off(model)
-    if model.on is None or effort not in EFFORTS:
-        return Piece({}, ("reasoning_effort",))
-    return _budget(effort, now) if model.on == BUDGET else _adaptive(EFFORTS[effort], model, now)
+        return _thinking_off(model)
+    if model.thinking_on is None or effort not in EFFORTS:
+        return Translated({}, ("reasoning_effort",))
+    if model.thinking_on == ENABLED:
+        return _budgeted_thinking(effort, constraints)
+    return _adaptive_thinking(EFFORTS[effort], model, constraints)
 
 
-def _as_told(told: Json, effort: str | None) -> Piece:
-    """Thinking in Anthropic's own words."""
+def _native_thinking(native: Json, effort: str | None) -> Translated:
+    """Anthropic's own field, which takes precedence; an effort has a place beside adaptive thinking only."""
     if effort is None:
-        return Piece({"thinking": told})
-    if effort in EFFORTS and told.get("type") == ADAPTIVE["type"]:
-        return Piece({"thinking": told, "output_config": {"effort": EFFORTS[effort]}})
-    return Piece({"thinking": told}, ("reasoning_effort",))
+        return Translated({"thinking": native})
+    if effort in EFFORTS and native.get("type") == ADAPTIVE["type"]:
+        return Translated({"thinking": native, "output_config": {"effort": EFFORTS[effort]}})
+    return Translated({"thinking": native}, ("reasoning_effort",))
 
 
-def _off(model: Model) -> Piece:
-    if model.off is None:  # it always thinks: let it be little
-        return Piece({"output_config": {"effort": "low"}}, ("reasoning_effort",))
-    return Piece({"thinking": model.off} if model.off else {})
+def _thinking_off(model: Model) -> Translated:
+    if model.thinking_off is None:
+        # A model that always thinks can be made to think little.
+        return Translated({"output_config": {"effort": "low"}}, ("reasoning_effort",))
+    return Translated({"thinking": model.thinking_off} if model.thinking_off else {})
 
 
-def _adaptive(effort: str, model: Model, now: Circumstances) -> Piece:
+def _adaptive_thinking(effort: str, model: Model, constraints: ThinkingConstraints) -> Translated:
     level = effort if effort in model.efforts else "high"
-    if not now.forced:
+    if not constraints.tool_forced:
         dropped = () if level == effort else ("reasoning_effort",)
-        return Piece({"thinking": model.on, "output_config": {"effort": level}}, dropped)
-    level = level if level in ("low", "medium") else "high"  # more is refused where thinking is off
-    off = {"thinking": model.off} if model.off else {}
-    return Piece({**off, "output_config": {"effort": level}}, ("reasoning_effort",))
+        return Translated({"thinking": model.thinking_on, "output_config": {"effort": level}}, dropped)
+    # Levels above "high" are refused where thinking is off.
+    level = level if level in ("low", "medium") else "high"
+    off = {"thinking": model.thinking_off} if model.thinking_off else {}
+    return Translated({**off, "output_config": {"effort": level}}, ("reasoning_effort",))
 
 
-def _budget(effort: str, now: Circumstances) -> Piece:
-    """Half of what may be said at the most is for thoughts."""
-    if now.forced or now.bare or now.max_tokens <= LEAST_BUDGET:
-        return Piece({}, ("reasoning_effort",))
-    budget = max(LEAST_BUDGET, min(BUDGETS[effort], now.max_tokens // 2))
-    return Piece({"thinking": {**BUDGET, "budget_tokens": budget}})
+def _budgeted_thinking(effort: str, constraints: ThinkingConstraints) -> Translated:
+    # "`max_tokens` must be greater than `thinking.budget_tokens`"
+    too_small = constraints.max_tokens <= MIN_BUDGET
+    if constraints.tool_forced or constraints.lacks_thinking or too_small:
+        return Translated({}, ("reasoning_effort",))
+    # max_tokens counts thinking too: half of it remains for the answer.
+    budget = max(MIN_BUDGET, min(BUDGETS[effort], constraints.max_tokens // 2))
+    return Translated({"thinking": {**ENABLED, "budget_tokens": budget}})
 
 
-def sampling(chat: Chat, model: Model, *, thinks: bool) -> Piece:
-    """temperature, top_p and top_k, as far as the model takes them."""
-    asked = {name: chat[name] for name in ("temperature", "top_p", "top_k") if chat.get(name) is not None}
-    kept = {name: value for name, value in asked.items() if _taken(name, value, model, thinks=thinks)}
-    if model.sampling == ONE and {"temperature", "top_p"} <= set(kept):
-        spare = "temperature" if kept["temperature"] == 1 else "top_p"
-        kept = {name: value for name, value in kept.items() if name != spare}
-    sent = {name: min(value, 1) if name == "temperature" else value for name, value in kept.items()}
-    return Piece(sent, tuple(name for name in asked if sent.get(name) != asked[name]))
+def sampling(chat: Chat, model: Model, *, is_thinking: bool) -> Translated:
+    """temperature, top_p and top_k, as far as the model accepts them."""
+    requested = {name: chat[name] for name in ("temperature", "top_p", "top_k") if chat.get(name) is not None}
+    accepted = {
+        name: value for name, value in requested.items() if _is_accepted(name, value, model, is_thinking=is_thinking)
+    }
+    if model.sampling == ONE and {"temperature", "top_p"} <= set(accepted):
+        # "`temperature` and `top_p` cannot both be specified for this model." A temperature of 1 is the default.
+        redundant = "temperature" if accepted["temperature"] == 1 else "top_p"
+        accepted = {name: value for name, value in accepted.items() if name != redundant}
+    # Anthropic's temperature "ranges from 0.0 to 1.0", OpenAI's to 2.
+    sent = {name: min(value, 1) if name == "temperature" else value for name, value in accepted.items()}
+    return Translated(sent, tuple(name for name in requested if sent.get(name) != requested[name]))
 
 
-def _taken(name: str, value: float, model: Model, *, thinks: bool) -> bool:
+def _is_accepted(name: str, value: float, model: Model, *, is_thinking: bool) -> bool:
     if model.sampling == NEITHER:
         return name != "top_k" and value == 1
-    if not thinks:
+    if not is_thinking:
         return True
+    # "Thinking isn't compatible with temperature or top_k modifications"; "you can set top_p to values between 1 and 0.95":
+    # https://platform.claude.com/docs/en/build-with-claude/extended-thinking
     return value == 1 if name == "temperature" else name == "top_p" and value >= 0.95
 
 
-def stop(chat: Chat) -> Piece:
-    """Blank sequences are refused."""
-    asked = chat.get("stop") or []
-    listed = [asked] if isinstance(asked, str) else asked
-    sent = [text for text in listed if text.strip()]
-    return Piece({"stop_sequences": sent} if sent else {}, ("stop",) if len(sent) < len(listed) else ())
+def stop_sequences(chat: Chat) -> Translated:
+    stop = chat.get("stop") or []
+    texts = [stop] if isinstance(stop, str) else stop
+    # "stop_sequences: each stop sequence must contain non-whitespace"
+    sent = [text for text in texts if text.strip()]
+    return Translated({"stop_sequences": sent} if sent else {}, ("stop",) if len(sent) < len(texts) else ())
 
 
-def who(chat: Chat) -> Piece:
-    """metadata.user_id: who asks, where that is no personal datum."""
+def user_metadata(chat: Chat) -> Translated:
+    """`metadata.user_id`, its only field: the first id of the user that is not personal data."""
     metadata = chat.get("metadata") or {}
-    told = {
+    user_ids = {
         "user": chat.get("user"),
         "metadata.user_id": metadata.get("user_id"),
         "safety_identifier": chat.get("safety_identifier"),
     }
-    fit = [one for one in told.values() if one and _impersonal(one)]
-    sent = {"metadata": {"user_id": fit[0]}} if fit else {}
-    lost = [path for path, one in told.items() if one and one not in fit[:1]]
-    others = [f"metadata.{name}" for name in metadata if name != "user_id"]
-    if metadata and not (fit and metadata.get("user_id") == fit[0]):
-        return Piece(sent, ("metadata", *(path for path in lost if path != "metadata.user_id")))
-    return Piece(sent, (*lost, *others))
+    acceptable = [user_id for user_id in user_ids.values() if user_id and _is_opaque(user_id)]
+    sent = {"metadata": {"user_id": acceptable[0]}} if acceptable else {}
+    dropped = [path for path, user_id in user_ids.items() if user_id and user_id not in acceptable[:1]]
+    other_fields = [f"metadata.{name}" for name in metadata if name != "user_id"]
+    if metadata and not (acceptable and metadata.get("user_id") == acceptable[0]):
+        return Translated(sent, ("metadata", *(path for path in dropped if path != "metadata.user_id")))
+    return Translated(sent, (*dropped, *other_fields))
 
 
-def _impersonal(user: str) -> bool:
-    return len(user) <= LONGEST_USER and not PERSONAL.fullmatch(user)
+def _is_opaque(user_id: str) -> bool:
+    return len(user_id) <= MAX_USER_ID_LENGTH and not PERSONAL_DATA.fullmatch(user_id)
 
 
-def tier(chat: Chat) -> Piece:
-    asked = chat.get("service_tier")
-    if asked is None:
-        return Piece({})
-    return Piece({"service_tier": TIERS[asked]}) if asked in TIERS else Piece({}, ("service_tier",))
+def service_tier(chat: Chat) -> Translated:
+    tier = chat.get("service_tier")
+    if tier is None:
+        return Translated({})
+    if tier in SERVICE_TIERS:
+        return Translated({"service_tier": SERVICE_TIERS[tier]})
+    return Translated({}, ("service_tier",))
 
 
 JSON_ONLY = "Answer with one valid JSON object and nothing else: no words before or after it, no code fence."
 JSON_SCHEMA = "Answer with one valid JSON value and nothing else: no words before or after it, no code fence. It must match this JSON schema:\n"
 
 
-def answer_format(chat: Chat, model: Model) -> tuple[Piece, str | None]:
-    """response_format as a schema that Anthropic enforces, or else in words for the system prompt."""
+def response_format(chat: Chat, model: Model) -> tuple[Translated, str | None]:
+    """
+    response_format as a part of `output_config`, or else as an instruction for the system prompt.
+
+    https://platform.claude.com/docs/en/build-with-claude/structured-outputs has schemas only, no mode for any JSON object.
+    """
     match chat.get("response_format"):
         case {"type": "json_object"}:
-            return Piece({}), JSON_ONLY
-        case {"type": "json_schema", "json_schema": dict() as wanted}:
-            schema, dropped = _titled(wanted)
-            if model.structured and json_schema.expressible(schema):
-                form = {"type": "json_schema", "schema": json_schema.closed(schema)}
-                return Piece({"format": form}, dropped), None
-            strict = ("response_format.json_schema.strict",) if wanted.get("strict") is not None else ()
-            return Piece({}, (*dropped, *strict)), JSON_SCHEMA + json_codec.dumps(schema).decode()
+            return Translated({}), JSON_ONLY
+        case {"type": "json_schema", "json_schema": dict() as requested}:
+            schema, dropped = _titled_schema(requested)
+            if model.structured_outputs and json_schema.is_expressible(schema):
+                output_format = {"type": "json_schema", "schema": json_schema.closed(schema)}
+                return Translated({"format": output_format}, dropped), None
+            strict = ("response_format.json_schema.strict",) if requested.get("strict") is not None else ()
+            return Translated({}, (*dropped, *strict)), JSON_SCHEMA + json_codec.dumps(schema).decode()
         case _:
-            return Piece({}), None
+            return Translated({}), None
 
 
-def _titled(wanted: Json) -> Piece:
-    """The schema with the name and the description that OpenAI keeps beside it."""
-    schema, name = wanted.get("schema") or {}, wanted.get("name")
-    texts = [text for text in (wanted.get("description"), schema.get("description")) if isinstance(text, str) and text]
+def _titled_schema(requested: Json) -> Translated:
+    """The schema with the name and the description that OpenAI has beside it."""
+    schema, name = requested.get("schema") or {}, requested.get("name")
+    descriptions = (requested.get("description"), schema.get("description"))
+    texts = [text for text in descriptions if isinstance(text, str) and text]
     described = {"description": "\n\n".join(texts)} if texts else {}
-    taken = ("response_format.json_schema.name",) if schema.get("title") not in (None, name) else ()
-    return Piece({"title": name, **schema, **described}, taken)
+    has_other_title = schema.get("title") not in (None, name)
+    dropped = ("response_format.json_schema.name",) if has_other_title else ()
+    return Translated({"title": name, **schema, **described}, dropped)

@@ -1,16 +1,22 @@
-"""A whole message of Anthropic's as an OpenAI completion, and what the stream shares with it."""
+"""
+Anthropic's message as an OpenAI completion, and what the stream shares with it.
+
+https://platform.claude.com/docs/en/api/messages
+"""
 
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
 from gateway import json_codec
+from gateway.dialects.anthropic.content_parts import THINKING_BLOCKS
 from gateway.dialects.anthropic.errors import in_band_error
-from gateway.dialects.anthropic.tools import custom_names
+from gateway.dialects.anthropic.tools import custom_tool_names
 from gateway.dialects.contract import TargetRequest
 from gateway.errors import UpstreamFailed
 from gateway.openai_types import Completion, Json
 
+# https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -21,30 +27,31 @@ FINISH_REASONS: Mapping[str, str] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-TIERS: Mapping[str, str] = {"standard": "default", "priority": "priority"}
+# https://platform.claude.com/docs/en/api/service-tiers -> OpenAI's service_tier, which has no `batch`.
+SERVICE_TIERS: Mapping[str, str] = {"standard": "default", "priority": "priority"}
 
 
 def completion(request: TargetRequest, data: Json) -> Completion:
-    """The completion. Raises UpstreamFault for an error under a 200, and for what is no message."""
+    """The completion. Raises UpstreamFault for an error, and for anything else that is not a message."""
     if not isinstance(data, dict) or not isinstance(data.get("content"), list):
         if isinstance(data, dict) and data.get("error"):
             raise in_band_error(data)
-        raise UpstreamFailed("The upstream's answer is no message.", upstream_status="invalid_response")
-    told = message(request, [block for block in data["content"] if isinstance(block, dict)])
-    called = "tool_calls" in told or "function_call" in told
-    finish = finish_reason(request, data.get("stop_reason"), called=called)
-    answer = {
+        raise UpstreamFailed("The upstream's response is not a message.", upstream_status="invalid_response")
+    content = message(request, [block for block in data["content"] if isinstance(block, dict)])
+    has_calls = "tool_calls" in content or "function_call" in content
+    reason = finish_reason(request, data.get("stop_reason"), has_calls=has_calls)
+    response = {
         **identity(request, data, "chat.completion"),
-        "choices": [{"index": 0, "message": told, "logprobs": None, "finish_reason": finish}],
+        "choices": [{"index": 0, "message": content, "logprobs": None, "finish_reason": reason}],
     }
-    used = data.get("usage")
-    return {**answer, "usage": usage(used)} if isinstance(used, dict) and used else answer
+    reported = data.get("usage")
+    return {**response, "usage": usage(reported)} if isinstance(reported, dict) and reported else response
 
 
 def identity(request: TargetRequest, data: Json, kind: str) -> Json:
-    """What says which answer it is; the same in every chunk of a stream."""
-    used = data.get("usage")
-    tier = TIERS.get(used.get("service_tier") or "") if isinstance(used, dict) else None
+    """The fields that identify a completion; the same in every chunk of a stream. Anthropic has no `created`."""
+    reported = data.get("usage")
+    tier = SERVICE_TIERS.get(reported.get("service_tier") or "") if isinstance(reported, dict) else None
     return {
         "id": data.get("id") or request.id,
         "object": kind,
@@ -55,104 +62,124 @@ def identity(request: TargetRequest, data: Json, kind: str) -> Json:
 
 
 def message(request: TargetRequest, blocks: list[Json]) -> Json:
-    """The message; what Anthropic's own tools were asked and answered is not the client's to see."""
-    texts = [block.get("text") or "" for block in blocks if block.get("type") == "text"]
-    calls = [call(request, block, block.get("input")) for block in blocks if block.get("type") == "tool_use"]
-    thoughts = [thought(block) for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
-    reasoning = "".join(one.get("thinking", "") for one in thoughts)
-    cited = [
-        note
-        for start, block in zip(_starts(texts), (b for b in blocks if b.get("type") == "text"), strict=True)
-        for note in annotations(block.get("citations"), start, start + len(block.get("text") or ""))
+    """The message. Blocks of the tools that Anthropic runs itself (`server_tool_use` and its results) are left out."""
+    text_blocks = [block for block in blocks if block.get("type") == "text"]
+    texts = [block.get("text") or "" for block in text_blocks]
+    calls = [tool_call(request, block, block.get("input")) for block in blocks if block.get("type") == "tool_use"]
+    thinking = [thinking_block(block) for block in blocks if block.get("type") in THINKING_BLOCKS]
+    reasoning = "".join(block.get("thinking", "") for block in thinking)
+    notes = [
+        annotation
+        for start, text, block in zip(_offsets(texts), texts, text_blocks, strict=True)
+        for annotation in annotations(block.get("citations"), start, start + len(text))
     ]
     text = "".join(texts)
     return {
         "role": "assistant",
+        # OpenAI's content is null beside tool calls, else a text.
         "content": text if text or not calls else None,
         "refusal": None,
         **({"reasoning_content": reasoning} if reasoning else {}),
-        **({"thinking_blocks": thoughts} if thoughts else {}),
-        **({"annotations": cited} if cited else {}),
-        **_called(request, calls),
+        **({"thinking_blocks": thinking} if thinking else {}),
+        **({"annotations": notes} if notes else {}),
+        **_call_fields(request, calls),
     }
 
 
-def _starts(texts: list[str]) -> list[int]:
-    """Where each text begins in all of them."""
+def _offsets(texts: list[str]) -> list[int]:
+    """Where each text begins in the joined text."""
     return [0, *accumulate(map(len, texts))][: len(texts)]
 
 
-def _called(request: TargetRequest, calls: list[Json]) -> Json:
+def _call_fields(request: TargetRequest, calls: list[Json]) -> Json:
     if not calls:
         return {}
-    return {"function_call": calls[0]["function"]} if legacy(request) else {"tool_calls": calls}
+    return {"function_call": calls[0]["function"]} if uses_functions(request) else {"tool_calls": calls}
 
 
-def legacy(request: TargetRequest) -> bool:
-    """Whether the client asked in the form that tools had before tools."""
+def uses_functions(request: TargetRequest) -> bool:
+    """Whether the client uses `functions` and `function_call`, the deprecated form of tools."""
     return bool(request.chat.get("functions")) and not request.chat.get("tools")
 
 
-def call(request: TargetRequest, block: Json, given: Any) -> Json:
-    """A tool call with its whole input."""
-    name, ident = block.get("name"), block.get("id")
-    if name in custom_names(request.chat):
-        text = given.get("input") if isinstance(given, dict) else None
+def tool_call(request: TargetRequest, block: Json, tool_input: Any) -> Json:
+    """A `tool_use` block as a tool call, with its whole input."""
+    name, call_id = block.get("name"), block.get("id")
+    if name in custom_tool_names(request.chat):
+        text = tool_input.get("input") if isinstance(tool_input, dict) else None
         return {
-            "id": ident,
+            "id": call_id,
             "type": "custom",
-            "custom": {"name": name, "input": text if isinstance(text, str) else _json(given)},
+            "custom": {"name": name, "input": text if isinstance(text, str) else _arguments(tool_input)},
         }
-    return {"id": ident, "type": "function", "function": {"name": name, "arguments": _json(given)}}
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": _arguments(tool_input)}}
 
 
-def _json(given: Any) -> str:
-    return json_codec.dumps({} if given is None else given).decode()
+def _arguments(tool_input: Any) -> str:
+    # OpenAI's arguments are JSON in a string.
+    return json_codec.dumps({} if tool_input is None else tool_input).decode()
 
 
-def thought(block: Json) -> Json:
-    """A thought in the form in which it comes back with the next turn, LiteLLM's `thinking_blocks`."""
+def thinking_block(block: Json) -> Json:
+    """
+    A thinking block as the client is to send it back.
+
+    The signature must come back unmodified, and OpenAI has no field for it: `thinking_blocks` is LiteLLM's.
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+    """
     names = ("type", "data") if block["type"] == "redacted_thinking" else ("type", "thinking", "signature")
     return {name: block.get(name) or "" for name in names}
 
 
 def annotations(citations: Any, start: int, end: int) -> list[Json]:
-    """Those citations of the text from `start` to `end` that are of pages in the web."""
-    pages = [(one, one.get("url") or one.get("source")) for one in citations or () if isinstance(one, dict)]
+    """
+    The citations of web pages in the text from `start` to `end`.
+
+    OpenAI annotates spans of the whole text, and knows URLs only: https://platform.openai.com/docs/api-reference/chat/object.
+    Anthropic cites beside a text block: https://platform.claude.com/docs/en/build-with-claude/citations.
+    """
+    pages = [(entry, entry.get("url") or entry.get("source")) for entry in citations or () if isinstance(entry, dict)]
     return [
         {
             "type": "url_citation",
-            "url_citation": {"start_index": start, "end_index": end, "url": url, "title": one.get("title") or ""},
+            "url_citation": {"start_index": start, "end_index": end, "url": url, "title": entry.get("title") or ""},
         }
-        for one, url in pages
+        for entry, url in pages
         if isinstance(url, str) and url.startswith(("http://", "https://"))
     ]
 
 
-def finish_reason(request: TargetRequest, stop: Any, *, called: bool) -> str:
-    reason = FINISH_REASONS.get(str(stop), "stop")
-    reason = "tool_calls" if called and reason == "stop" else reason
-    return "function_call" if reason == "tool_calls" and legacy(request) else reason
+def finish_reason(request: TargetRequest, stop_reason: Any, *, has_calls: bool) -> str:
+    reason = FINISH_REASONS.get(str(stop_reason), "stop")
+    reason = "tool_calls" if has_calls and reason == "stop" else reason
+    return "function_call" if reason == "tool_calls" and uses_functions(request) else reason
 
 
-def usage(used: Json) -> Json:
-    """Anthropic counts cached tokens apart from the others, and what compaction took beside the totals."""
-    iterations = used.get("iterations")
-    rounds = [one for one in iterations if one.get("type") == "compaction"] if isinstance(iterations, list) else []
-    read, written = (_sum(rounds, used, f"cache_{kind}_input_tokens") for kind in ("read", "creation"))
-    prompt = _sum(rounds, used, "input_tokens") + read + written
-    said = _sum(rounds, used, "output_tokens")
-    thinking = (used.get("output_tokens_details") or {}).get("thinking_tokens")
-    server = {"server_tool_use": used["server_tool_use"]} if used.get("server_tool_use") else {}
+def usage(reported: Json) -> Json:
+    """
+    OpenAI's usage from Anthropic's.
+
+    "Total input tokens in a request is the summation of input_tokens, cache_creation_input_tokens, and
+    cache_read_input_tokens". The totals "do not include compaction iteration usage":
+    https://platform.claude.com/docs/en/build-with-claude/compaction
+    """
+    iterations = reported.get("iterations")
+    iterations = iterations if isinstance(iterations, list) else []
+    counts = [*(entry for entry in iterations if entry.get("type") == "compaction"), reported]
+    cache_read, cache_write = (_sum(counts, f"cache_{kind}_input_tokens") for kind in ("read", "creation"))
+    prompt = _sum(counts, "input_tokens") + cache_read + cache_write
+    completion = _sum(counts, "output_tokens")
+    reasoning = (reported.get("output_tokens_details") or {}).get("thinking_tokens")
+    server_tools = {"server_tool_use": reported["server_tool_use"]} if reported.get("server_tool_use") else {}
     return {
         "prompt_tokens": prompt,
-        "completion_tokens": said,
-        "total_tokens": prompt + said,
-        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
-        **({"completion_tokens_details": {"reasoning_tokens": thinking}} if thinking is not None else {}),
-        **server,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cache_read, "cache_write_tokens": cache_write},
+        **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning is not None else {}),
+        **server_tools,
     }
 
 
-def _sum(rounds: list[Json], used: Json, name: str) -> int:
-    return sum(one.get(name) or 0 for one in (*rounds, used))
+def _sum(counts: list[Json], name: str) -> int:
+    return sum(entry.get(name) or 0 for entry in counts)

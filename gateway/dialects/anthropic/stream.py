@@ -1,50 +1,69 @@
-"""Anthropic's stream events as OpenAI chunks: https://platform.claude.com/docs/en/build-with-claude/streaming."""
+"""
+Anthropic's stream events as OpenAI chunks.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming; quotations are from this page.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import json_codec
+from gateway.dialects.anthropic.content_parts import THINKING_BLOCKS
 from gateway.dialects.anthropic.errors import in_band_error
-from gateway.dialects.anthropic.response import annotations, call, finish_reason, identity, legacy, thought, usage
-from gateway.dialects.anthropic.tools import custom_names
+from gateway.dialects.anthropic.response import (
+    annotations,
+    finish_reason,
+    identity,
+    thinking_block,
+    tool_call,
+    usage,
+    uses_functions,
+)
+from gateway.dialects.anthropic.tools import custom_tool_names
 from gateway.dialects.contract import TargetRequest
-from gateway.errors import UpstreamFailed
+from gateway.dialects.event_json import event_object
 from gateway.openai_types import Chunk, Json
 from gateway.stream_events import PAUSE, Event, Pause
 
-THOUGHTS = ("thinking", "redacted_thinking")
-
 
 @dataclass(slots=True)
-class Open:
-    """A content block under way: as it began, its place among the calls or in the text, and what came since."""
+class OpenBlock:
+    """
+    A content block that has started and not stopped.
+
+    `block` is as it started, `parts` are the texts of its deltas. `position`: a call's index among the calls, a text's
+    offset in the whole text.
+    """
 
     block: Json
-    place: int
-    pieces: list[str] = field(default_factory=list)
+    position: int
+    parts: list[str] = field(default_factory=list)
     signature: str = ""
     citations: list[Json] = field(default_factory=list)
 
     @property
-    def said(self) -> str:
-        return "".join(self.pieces)
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 @dataclass(slots=True)
-class Blocks:
-    """Anthropic numbers every block; OpenAI only the calls. `length`: of the text so far; `customs`: tools' names."""
+class StreamState:
+    """
+    What a stream's events have brought so far; `blocks`: the open ones, by Anthropic's index.
+
+    Anthropic numbers all content blocks, OpenAI only the tool calls, and citations need the offset in the whole text.
+    """
 
     request: TargetRequest
-    customs: frozenset[str]
-    open: dict[int, Open] = field(default_factory=dict)
-    calls: int = 0
-    length: int = 0
+    custom_tools: frozenset[str]
+    blocks: dict[int, OpenBlock] = field(default_factory=dict)
+    call_count: int = 0
+    text_length: int = 0
 
 
 def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
-    """The chunks; without a finish_reason where the events end before Anthropic said how the message ended."""
-    blocks, used, begun = Blocks(request, custom_names(request.chat)), dict[str, Any](), False
+    state, counts, started = StreamState(request, custom_tool_names(request.chat)), dict[str, Any](), False
     head: Json = {}
     for event in events:
         if isinstance(event, Pause):
@@ -54,138 +73,144 @@ def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[
         if data is None:
             continue
         if data["type"] in ("message_start", "message_delta"):
-            used = {**used, **_used(data)}
-        head = head or identity(request, _dict(data.get("message")), "chat.completion.chunk")
-        for delta, finish in _deltas(blocks, data):
-            yield _chunk(head, delta if begun else {"role": "assistant", **delta}, finish)
-            begun = True
+            counts = {**counts, **_counts(data)}
+        head = head or identity(request, _object(data.get("message")), "chat.completion.chunk")
+        for delta, reason in _deltas(state, data):
+            yield _chunk(head, delta if started else {"role": "assistant", **delta}, reason)
+            started = True
         if data["type"] == "message_stop":
-            break  # whatever follows is none of the message, and the connection may stay open for long
-    if used and head:
-        yield {**head, "choices": [], "usage": usage(used)}
+            # The last event of a message. The connection may stay open for long after it.
+            break
+    if counts and head:
+        yield {**head, "choices": [], "usage": usage(counts)}
 
 
 def _parsed(event: Event) -> Json | None:
-    """An event's data; None for those that say nothing. Raises UpstreamFault for an error and for nonsense."""
-    if event.data.strip() == b"[DONE]":  # OpenRouter ends Anthropic's stream like OpenAI's
+    """An event's data; None for one without a type. Raises UpstreamFault for an error event and for invalid data."""
+    if event.data.strip() == b"[DONE]":
+        # OpenRouter ends Anthropic's streams as it ends OpenAI's.
         return None
-    try:
-        data = json_codec.loads(event.data)
-    except ValueError as error:
-        raise UpstreamFailed(
-            "The upstream's stream has an event that is no JSON.", upstream_status="invalid_response"
-        ) from error
-    if not isinstance(data, dict):
-        raise UpstreamFailed(
-            "The upstream's stream has an event that is no object.", upstream_status="invalid_response"
-        )
+    data = event_object(event)
     kind = data.get("type")
+    # "We may occasionally send errors in the event stream."
     if "error" in (kind, event.name) or (kind is None and data.get("error")):
         raise in_band_error(data)
     return data if isinstance(kind, str) else None
 
 
-def _used(data: Json) -> Json:
-    """The counts of an event: all are sums so far, and the later ones may leave some out."""
-    found = _dict(_dict(data.get("message")).get("usage")) or _dict(data.get("usage"))
-    return {name: value for name, value in found.items() if value is not None}
+def _counts(data: Json) -> Json:
+    """The token counts of an event. They "are cumulative", and a later event may leave some out."""
+    reported = _object(_object(data.get("message")).get("usage")) or _object(data.get("usage"))
+    return {name: value for name, value in reported.items() if value is not None}
 
 
-def _dict(value: Any) -> Json:
+def _object(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _chunk(head: Json, delta: Json, finish: str | None) -> Chunk:
-    return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+def _chunk(head: Json, delta: Json, reason: str | None) -> Chunk:
+    return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]}
 
 
-def _deltas(blocks: Blocks, data: Json) -> Iterator[tuple[Json, str | None]]:
-    """What an event adds to the message, and how it ended."""
+def _deltas(state: StreamState, data: Json) -> Iterator[tuple[Json, str | None]]:
+    """(delta, finish_reason) of one event."""
+    # "we may add new event types, and your code should handle unknown event types gracefully": they match no case, and
+    # neither do "any number of ping events".
     match data:
         case {"type": "message_start"}:
             yield {"content": ""}, None
         case {"type": "content_block_start", "index": int() as index, "content_block": dict() as block}:
-            for delta in _started(blocks, index, block):
+            for delta in _start_block(state, index, block):
                 yield delta, None
-        case {"type": "content_block_delta", "index": int() as index, "delta": dict() as grown} if index in blocks.open:
-            for delta in _grown(blocks, blocks.open[index], grown):
+        case {"type": "content_block_delta", "index": int() as index, "delta": dict() as change} if (
+            index in state.blocks
+        ):
+            for delta in _extend_block(state, state.blocks[index], change):
                 yield delta, None
-        case {"type": "content_block_stop", "index": int() as index} if index in blocks.open:
-            for delta in _ended(blocks, blocks.open.pop(index)):
+        case {"type": "content_block_stop", "index": int() as index} if index in state.blocks:
+            for delta in _end_block(state, state.blocks.pop(index)):
                 yield delta, None
-        case {"type": "message_delta", "delta": {"stop_reason": str() as stop}}:
-            for index in list(blocks.open):
-                for delta in _ended(blocks, blocks.open.pop(index)):
+        case {"type": "message_delta", "delta": {"stop_reason": str() as stop_reason}}:
+            # Blocks without their content_block_stop end with the message.
+            for index in list(state.blocks):
+                for delta in _end_block(state, state.blocks.pop(index)):
                     yield delta, None
-            yield {}, finish_reason(blocks.request, stop, called=blocks.calls > 0)
+            yield {}, finish_reason(state.request, stop_reason, has_calls=state.call_count > 0)
 
 
-def _started(blocks: Blocks, index: int, block: Json) -> Iterator[Json]:
-    """Blocks of other kinds than these are not the client's to see."""
+def _start_block(state: StreamState, index: int, block: Json) -> Iterator[Json]:
+    """Blocks of other types (`server_tool_use`, its results) are left out, as in `message`."""
     match block.get("type"):
         case "text":
-            begun = blocks.open[index] = Open(block, blocks.length, citations=[*(block.get("citations") or ())])
-            yield from _grown(blocks, begun, {"type": "text_delta", "text": block.get("text") or ""})
+            opened = OpenBlock(block, state.text_length, citations=[*(block.get("citations") or ())])
+            state.blocks[index] = opened
+            yield from _extend_block(state, opened, {"type": "text_delta", "text": block.get("text") or ""})
         case "thinking" | "redacted_thinking":
-            begun = blocks.open[index] = Open(block, 0, signature=block.get("signature") or "")
-            yield from _grown(blocks, begun, {"type": "thinking_delta", "thinking": block.get("thinking") or ""})
+            opened = state.blocks[index] = OpenBlock(block, 0, signature=block.get("signature") or "")
+            yield from _extend_block(state, opened, {"type": "thinking_delta", "thinking": block.get("thinking") or ""})
         case "tool_use":
-            begun = blocks.open[index] = Open(block, blocks.calls)
-            blocks.calls += 1
-            if not _custom(blocks, begun):
-                named = {"name": block.get("name"), "arguments": ""}
-                yield from _call(blocks, begun, {"id": block.get("id"), "type": "function", "function": named})
+            opened = state.blocks[index] = OpenBlock(block, state.call_count)
+            state.call_count += 1
+            if not _is_custom(state, opened):
+                function = {"name": block.get("name"), "arguments": ""}
+                yield from _call_delta(state, opened, {"id": block.get("id"), "type": "function", "function": function})
 
 
-def _grown(blocks: Blocks, begun: Open, delta: Json) -> Iterator[Json]:
+def _extend_block(state: StreamState, opened: OpenBlock, delta: Json) -> Iterator[Json]:
     match delta:
         case {"type": "text_delta", "text": str() as text} if text:
-            begun.pieces.append(text)
-            blocks.length += len(text)
+            opened.parts.append(text)
+            state.text_length += len(text)
             yield {"content": text}
         case {"type": "thinking_delta", "thinking": str() as text} if text:
-            begun.pieces.append(text)
+            opened.parts.append(text)
             yield {"reasoning_content": text}
         case {"type": "signature_delta", "signature": str() as signature}:
-            begun.signature += signature
+            opened.signature += signature
         case {"type": "citations_delta", "citation": dict() as citation}:
-            begun.citations.append(citation)
+            opened.citations.append(citation)
         case {"type": "input_json_delta", "partial_json": str() as text} if text:
-            begun.pieces.append(text)
-            if not _custom(blocks, begun):
-                yield from _call(blocks, begun, {"function": {"arguments": text}})
+            opened.parts.append(text)
+            if not _is_custom(state, opened):
+                yield from _call_delta(state, opened, {"function": {"arguments": text}})
 
 
-def _ended(blocks: Blocks, begun: Open) -> Iterator[Json]:
-    kind = begun.block["type"]
+def _end_block(state: StreamState, opened: OpenBlock) -> Iterator[Json]:
+    """What can only be sent when the block is complete."""
+    kind = opened.block["type"]
     if kind == "text":
-        cited = annotations(begun.citations, begun.place, begun.place + len(begun.said))
-        if cited:
-            yield {"annotations": cited}
-    elif kind in THOUGHTS:
-        whole = {**begun.block, "thinking": begun.said, "signature": begun.signature}
-        yield {"thinking_blocks": [thought(whole)]}
-    elif _custom(blocks, begun):
-        yield from _call(blocks, begun, call(blocks.request, begun.block, _input(begun)))
-    elif not begun.pieces:  # a call without arguments, or all of them at its beginning
-        rest = call(blocks.request, begun.block, begun.block.get("input"))
-        yield from _call(blocks, begun, {"function": {"arguments": rest["function"]["arguments"]}})
+        notes = annotations(opened.citations, opened.position, opened.position + len(opened.text))
+        if notes:
+            yield {"annotations": notes}
+    elif kind in THINKING_BLOCKS:
+        # The signature comes in a delta "just before the content_block_stop event".
+        complete = {**opened.block, "thinking": opened.text, "signature": opened.signature}
+        yield {"thinking_blocks": [thinking_block(complete)]}
+    elif _is_custom(state, opened):
+        yield from _call_delta(state, opened, tool_call(state.request, opened.block, _tool_input(opened)))
+    elif not opened.parts:
+        # A call without arguments, or one whose arguments all came with the start.
+        call = tool_call(state.request, opened.block, opened.block.get("input"))
+        yield from _call_delta(state, opened, {"function": {"arguments": call["function"]["arguments"]}})
 
 
-def _custom(blocks: Blocks, begun: Open) -> bool:
-    """Whether it is a call with free text: that stands inside of JSON, and can be told only when it is whole."""
-    return begun.block.get("name") in blocks.customs
+def _is_custom(state: StreamState, opened: OpenBlock) -> bool:
+    """Whether it calls a custom tool. Its text is a JSON string within `partial_json`, readable when complete."""
+    return opened.block.get("name") in state.custom_tools
 
 
-def _input(begun: Open) -> Any:
+def _tool_input(opened: OpenBlock) -> Any:
+    # "You can accumulate the string deltas and parse the JSON once you receive a content_block_stop event".
     try:
-        return json_codec.loads(begun.said.encode()) if begun.pieces else begun.block.get("input")
-    except ValueError:  # cut short
-        return {"input": begun.said}
+        return json_codec.loads(opened.text.encode()) if opened.parts else opened.block.get("input")
+    except ValueError:
+        # max_tokens truncated the call.
+        return {"input": opened.text}
 
 
-def _call(blocks: Blocks, begun: Open, told: Json) -> Iterator[Json]:
-    if not legacy(blocks.request):
-        yield {"tool_calls": [{"index": begun.place, **told}]}
-    elif begun.place == 0:  # the form has room for one
-        yield {"function_call": told["function"]}
+def _call_delta(state: StreamState, opened: OpenBlock, fields: Json) -> Iterator[Json]:
+    if not uses_functions(state.request):
+        yield {"tool_calls": [{"index": opened.position, **fields}]}
+    elif opened.position == 0:
+        # A `function_call` has no index: there can be only one.
+        yield {"function_call": fields["function"]}

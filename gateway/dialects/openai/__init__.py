@@ -1,1 +1,1 @@
-"""OpenAI's chat completions and their look-alikes: the upstream side, and the client's."""
+"""OpenAI's chat completions and the vendors compatible with them: the upstream side and the client side."""

@@ -1,4 +1,5 @@
-"""OpenAI's chat completions as clients speak them: the internal format itself, so that nothing is translated.
+"""
+OpenAI's chat completions as clients use them: the internal format, so that nothing is translated.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
@@ -23,6 +24,7 @@ def stream_frames(chunks: Iterable[Chunk | Pause]) -> Iterator[bytes | Pause]:
     # Neither `event:` nor `id:`: after an `id:`, OpenAI's Python SDK turns the next comment into an empty event.
     for chunk in chunks:
         yield chunk if chunk is PAUSE else b"data: %b\n\n" % dumps(chunk)
+    # "The stream is terminated by a data: [DONE] message."
     yield b"data: [DONE]\n\n"
 
 

@@ -1,30 +1,34 @@
-"""Errors of OpenAI-compatible vendors, in a body of their own, in a 200, or in a stream.
+"""
+Errors of OpenAI-compatible vendors: in the body of an error status, in a 200, or in a stream.
 
-https://platform.openai.com/docs/guides/error-codes, and what its look-alikes send instead.
+https://platform.openai.com/docs/guides/error-codes has OpenAI's own; others send `error` as text, or no `error` at all.
 """
 
 from typing import Any
 
-from gateway.dialects.error_text import error_text
+from gateway.dialects.error_text import error_message
 from gateway.errors import UpstreamFault, upstream_error
 from gateway.openai_types import Json
 
 
-def in_band_error(found: Any, around: Any) -> UpstreamFault:
-    """The error that stands in an answer of status 200, or in its stream."""
-    told = found if isinstance(found, dict) else {}
-    codes = (told.get("status"), told.get("code"), told.get("status_code"), told.get("http_status"))
+def in_band_error(reported: Any, container: Any) -> UpstreamFault:
+    """The error in a response of status 200 or in its stream: `reported` is its `error`, `container` the object around it."""
+    fields = reported if isinstance(reported, dict) else {}
+    # OpenRouter puts the HTTP status into `code`; others have a field for it.
+    codes = (fields.get("status"), fields.get("code"), fields.get("status_code"), fields.get("http_status"))
     status = next((int(code) for code in map(str, codes) if code.isdecimal() and 400 <= int(code) < 600), 502)
-    return upstream_error(status, **error(status, {"error": found} if found else around))
+    return upstream_error(status, **error(status, {"error": reported} if reported else container))
 
 
 def error(status: int, body: Any) -> Json:
-    """What an error body says, of whatever shape."""
-    told = body.get("error") if isinstance(body, dict) else None
-    told = told if isinstance(told, dict) else body if isinstance(body, dict) else {}
-    message = error_text(body) or f"The upstream answered with status {status} and gave no reason."
-    details = told.get("metadata")
-    raw = details.get("raw") if isinstance(details, dict) else None
+    """The contract's `error`, for a body of any shape."""
+    fields = body.get("error") if isinstance(body, dict) else None
+    fields = fields if isinstance(fields, dict) else body if isinstance(body, dict) else {}
+    message = error_message(status, body)
+    # OpenRouter's message says only that the provider failed; what the provider said is in metadata.raw:
+    # https://openrouter.ai/docs/api-reference/errors
+    metadata = fields.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if isinstance(raw, str) and raw not in message:
         message = f"{message} ({raw})"
-    return {"message": message, **{field: told[field] for field in ("type", "param", "code") if told.get(field)}}
+    return {"message": message, **{name: fields[name] for name in ("type", "param", "code") if fields.get(name)}}

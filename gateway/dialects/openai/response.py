@@ -1,4 +1,8 @@
-"""A whole response of an OpenAI-compatible vendor, as OpenAI would have sent it."""
+"""
+The response of an OpenAI-compatible vendor as OpenAI would have sent it.
+
+https://platform.openai.com/docs/api-reference/chat/object
+"""
 
 from typing import Any
 
@@ -8,6 +12,7 @@ from gateway.errors import UpstreamFailed
 from gateway.json_codec import dumps
 from gateway.openai_types import Completion, Json
 
+# OpenAI's five reasons, and the vendors' words for them: many pass on the word of the model's own API.
 FINISH_REASONS = {
     word: reason
     for reason, words in {
@@ -19,92 +24,103 @@ FINISH_REASONS = {
     }.items()
     for word in words.split()
 }
-STANDARD = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
+STANDARD_REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
 
 
 def completion(request: TargetRequest, data: Json) -> Completion:
     if data.get("error"):
         raise in_band_error(data["error"], data)
     choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
-        raise UpstreamFailed("The upstream's answer has no choices.", upstream_status="invalid_response")
-    answer = {
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
+        raise UpstreamFailed("The upstream's response has no choices.", upstream_status="invalid_response")
+    response = {
         **data,
         "id": data.get("id") or request.id,
         "object": "chat.completion",
-        "created": whole(data.get("created"), request.created),
+        "created": integer(data.get("created"), request.created),
         "model": data.get("model") or request.model,
-        "choices": [_choice(request, n, one) for n, one in enumerate(choices)],
+        "choices": [_choice(request, n, choice) for n, choice in enumerate(choices)],
     }
-    used = usage(data)
-    return {**answer, "usage": used} if used else {k: v for k, v in answer.items() if k != "usage"}
+    reported = usage(data)
+    if reported:
+        return {**response, "usage": reported}
+    return {name: value for name, value in response.items() if name != "usage"}
 
 
 def _choice(request: TargetRequest, n: int, choice: Json) -> Json:
     message = choice.get("message")
     if not isinstance(message, dict):
         raise UpstreamFailed(
-            "The upstream's answer has a choice without a message.", upstream_status="invalid_response"
+            "The upstream's response has a choice without a message.", upstream_status="invalid_response"
         )
-    told = {"role": "assistant", "content": None, **reasoning_as_text(message)}
+    fields = {"role": "assistant", "content": None, **normalize_text(message)}
     calls = message.get("tool_calls")
     if "tool_calls" in message:
-        told = {field: value for field, value in told.items() if field != "tool_calls"}
+        # Some send null or an empty list where there are no calls; OpenAI leaves the field out.
+        fields = {name: value for name, value in fields.items() if name != "tool_calls"}
     if calls:
-        told["tool_calls"] = [_call(request, n, k, call) for k, call in enumerate(calls)]
-    finish = finish_reason(choice, request) or ("tool_calls" if calls else "stop")  # a whole body was not cut short
-    return {**choice, "index": whole(choice.get("index"), n), "message": told, "finish_reason": finish}
+        fields["tool_calls"] = [_tool_call(request, n, k, call) for k, call in enumerate(calls)]
+    # A body that arrived whole was not truncated, so that a missing reason is a normal one.
+    reason = finish_reason(choice, request) or ("tool_calls" if calls else "stop")
+    return {**choice, "index": integer(choice.get("index"), n), "message": fields, "finish_reason": reason}
 
 
-def _call(request: TargetRequest, n: int, k: int, call: Json) -> Json:
-    told = {"type": "function", **call, "id": call.get("id") or f"call_{request.id}_{n}_{k}"}
+def _tool_call(request: TargetRequest, n: int, k: int, call: Json) -> Json:
+    # A result refers to its call by the id, so that every call needs one.
+    fields = {"type": "function", **call, "id": call.get("id") or f"call_{request.id}_{n}_{k}"}
     if isinstance(call.get("function"), dict):
-        told["function"] = {**call["function"], "arguments": arguments(call["function"].get("arguments"))}
-    return told
+        fields["function"] = {**call["function"], "arguments": arguments_text(call["function"].get("arguments"))}
+    return fields
 
 
-def reasoning_as_text(message: Json) -> Json:
-    """A message or delta with its content as text and its reasoning as `reasoning_content`."""
+def normalize_text(message: Json) -> Json:
+    """A message or delta with its content as text, and its reasoning as text in `reasoning_content`."""
     content, reasoning = message.get("content"), message.get("reasoning")
     if isinstance(content, str | None) and "reasoning" not in message:
         return message
-    told = {field: value for field, value in message.items() if field != "reasoning"}
+    # Groq, OpenRouter and Cerebras call DeepSeek's `reasoning_content` `reasoning`.
+    fields = {name: value for name, value in message.items() if name != "reasoning"}
+    # Mistral's reasoning models send content as parts, {"type": "thinking", "thinking": [text parts]} among them:
+    # https://docs.mistral.ai/capabilities/reasoning/
     parts = content if isinstance(content, list) else []
     if parts:
-        told["content"] = _texts(parts) or None
-        reasoning = reasoning or "".join(_texts(part.get("thinking")) for part in parts if isinstance(part, dict))
+        fields["content"] = _joined(parts) or None
+        reasoning = reasoning or "".join(_joined(part.get("thinking")) for part in parts if isinstance(part, dict))
     if reasoning and isinstance(reasoning, str):
-        told["reasoning_content"] = message.get("reasoning_content") or reasoning
-    return told
+        fields["reasoning_content"] = message.get("reasoning_content") or reasoning
+    return fields
 
 
-def _texts(parts: Any) -> str:
+def _joined(parts: Any) -> str:
+    """The text of content parts, or of a content that is text already."""
     if isinstance(parts, str):
         return parts
     return "".join(part.get("text") or "" for part in parts or () if isinstance(part, dict))
 
 
-def arguments(value: Any) -> str:
-    """A call's arguments as JSON text."""
+def arguments_text(value: Any) -> str:
+    """A call's arguments as JSON text, which is their form at OpenAI; some vendors send the object itself."""
     return value if isinstance(value, str) else "" if value is None else dumps(value).decode()
 
 
-def whole(value: Any, default: int) -> int:
+def integer(value: Any, default: int) -> int:
+    """A number as an integer, anything else as the default: some send `created` with a fraction, or not at all."""
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
 def usage(data: Json) -> Json | None:
-    """The usage in an answer or chunk, wherever the vendor puts it."""
+    """The usage in a response or chunk. Groq's streams have it in `x_groq`."""
     groq = data.get("x_groq")
-    used = data.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
-    return used if isinstance(used, dict) else None
+    reported = data.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
+    return reported if isinstance(reported, dict) else None
 
 
 def finish_reason(choice: Json, request: TargetRequest) -> str | None:
-    """OpenAI's word for how a choice ended; None where the vendor says nothing. Raises its error, if it is one."""
+    """OpenAI's word for why a choice ended; None while it has not. Raises UpstreamFault where it ended in an error."""
     reason = choice.get("finish_reason")
-    if reason in STANDARD:
+    if reason in STANDARD_REASONS:
         return str(reason)
+    # Mistral and OpenRouter list "error" among their finish reasons.
     if reason == "error" or choice.get("error"):
         raise in_band_error(choice.get("error") or f"{request.vendor.name} stopped with an error.", choice)
     return FINISH_REASONS.get(str(reason).lower(), "stop") if reason else None
