@@ -1,4 +1,4 @@
-"""One call in a straight line: the router's answer, its usage, its settlement, and the stream that a client is sent.
+"""One call in a straight line: the router's response, its usage, and the body or event stream for the client.
 
-Cache, budget and ledger belong here. Of Flask nothing.
+It knows the router and the client's dialect, and nothing of Flask.
 """

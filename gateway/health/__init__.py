@@ -1,4 +1,4 @@
-"""How each target is: its circuit breaker, its cool-down, its latency, and the probes that look whether it is back.
+"""The health of each target: circuit breaker, cool-down, latency, calls in flight, and the probes of providers.
 
-It is told of attempts; it makes none, and decides nothing about the order of targets.
+It records the results of attempts. It makes no attempts, and does not decide the order of targets.
 """

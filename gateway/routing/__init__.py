@@ -1,4 +1,4 @@
-"""Which target is asked next, and what its answer is: order, attempts, retries, fallbacks, hedges, resumed streams.
+"""Which target is tried next, and its response: order, attempts and their timeouts, retries, fallbacks, hedging, resuming.
 
-It calls dialects and the transport; of HTTP clients, Flask and server-sent events nothing.
+It calls dialects and the transport. It knows nothing of Flask, of clients' HTTP requests or of their server-sent events.
 """
