@@ -232,7 +232,11 @@ def written(field: str) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Assign(targets=targets):
-                    assigned = [part for target in targets for part in ast.walk(target)]
+                    assigned = [
+                        part
+                        for target in targets
+                        for part in (target.elts if isinstance(target, ast.Tuple) else [target])
+                    ]
                 case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
                     assigned = [target]
                 case ast.Call(func=ast.Attribute(value=value, attr="append" | "extend")):
