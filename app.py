@@ -100,12 +100,12 @@ def build_services(settings: Settings) -> Services:
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
-        timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.silence_timeout),
+        timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.idle_timeout),
         health_registry=HealthRegistry(breakers=settings.breakers, on_state_change=metrics.record_state_change),
         admit=targets.admit,
         record_tokens=targets.record_tokens,
     )
-    directory = ModelRegistry(
+    registry = ModelRegistry(
         settings.providers,
         settings.models,
         settings.aliases,
@@ -118,14 +118,18 @@ def build_services(settings: Settings) -> Services:
     probed = [provider for provider in asked if provider.vendor is not ECHO]
     return Services(
         settings=settings,
-        keys=ClientKeys(settings.keys),
-        registry=directory,
+        keys=ClientKeys(settings.client_keys),
+        registry=registry,
         provider_models=provider_models,
         router=router,
         limits=limits,
         deadlines=BodyDeadlines(),
-        calls=ConcurrencyLimit(settings.calls),
+        calls=ConcurrencyLimit(settings.max_calls_in_flight),
         probes=Probes(
-            settings.data, settings.health_check_interval, probed, router.health_registry, provider_models.is_reachable
+            settings.data_dir,
+            settings.health_check_interval,
+            probed,
+            router.health_registry,
+            provider_models.is_reachable,
         ),
     )

@@ -108,9 +108,9 @@ def test_every_variable_is_in_the_example_and_in_the_docs():
 
 def test_every_vendor_is_in_the_example_and_in_the_docs():
     vendors = [vendor for vendor in VENDORS.values() if vendor is not ECHO]
-    turning_on = {f"{vendor.prefix}_BASE_URL" if vendor.keyless else vendor.keys[0] for vendor in vendors}
+    turning_on = {vendor.base_url_variable if vendor.keyless else vendor.key_variables[0] for vendor in vendors}
     assert turning_on - words(".env.example") == set()
-    assert {key for vendor in vendors for key in vendor.keys} - words("docs/providers.md") == set()
+    assert {key for vendor in vendors for key in vendor.key_variables} - words("docs/providers.md") == set()
 
 
 def test_the_example_environment_sets_nothing():

@@ -14,7 +14,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.errors import OUR_LIMIT, UpstreamLimited
 
 Count = TypeVar("Count", int, float)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from gateway.catalog import model_info, substitutes
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Provider, Target, Targets, Vendor
+from gateway.catalog.targets import Provider, Target, Targets
+from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Vendor
 from gateway.errors import ModelNotFound
 
 CACHED_NAMES = 2048
@@ -71,20 +72,16 @@ class ModelRegistry:
         self.policies, self.policy = policies, policy
         self._remembered = lru_cache(maxsize=CACHED_NAMES)(self._route)
 
-    def targets(self, model: str) -> Targets:
-        """The places where `model` can be answered, in order. Raises ModelNotFound."""
-        return self.route(model).targets
-
     def why_unresolvable(self, pattern: str) -> str | None:
         """Why a name, or a pattern with a star, leads nowhere; None if it leads to a model."""
         try:
-            self.targets(pattern.replace("*", "x"))
+            self.resolve(pattern.replace("*", "x"))
         except ModelNotFound as error:
             return error.message
         return None
 
-    def route(self, model: str) -> Route:
-        """The same, with what is asked of them."""
+    def resolve(self, model: str) -> Route:
+        """The targets that serve `model`, in order, and their policy. Raises ModelNotFound."""
         return self._remembered(model) if len(model) <= LONGEST_CACHED else self._route(model)
 
     def _route(self, model: str) -> Route:
@@ -99,12 +96,12 @@ class ModelRegistry:
 
     def fallback_routes(self, policy: Policy, kind: str) -> dict[str, Route]:
         """Where a policy's fallbacks of a kind lead, by name."""
-        return {name: self.route(name) for name in getattr(policy, kind)}
+        return {name: self.resolve(name) for name in getattr(policy, kind)}
 
-    def entries(self, listed: Mapping[str, Sequence[str]] = NOTHING) -> list[tuple[str, str]]:
+    def list_models(self, listed: Mapping[str, Sequence[str]] = NOTHING) -> list[tuple[str, str]]:
         """(id, owned by) of every model that has a name here; `listed`: what providers said they have, else the table's."""
         configured = [(name, targets[0].provider.name) for name, targets in self.models.items() if "*" not in name]
-        aliases = [(name, self.targets(name)[0].provider.name) for name in self.aliases if "*" not in name]
+        aliases = [(name, self.resolve(name).targets[0].provider.name) for name in self.aliases if "*" not in name]
         own = [
             (model if provider == model else f"{provider}/{model}", provider)
             for provider in self.providers
@@ -185,4 +182,4 @@ def enabling_variable(vendor: Vendor) -> str:
     """The variable that turns a vendor on."""
     if vendor is ECHO:
         return "GATEWAY_ECHO=1"
-    return f"{vendor.prefix}_BASE_URL" if vendor.keyless else vendor.keys[0]
+    return vendor.base_url_variable if vendor.keyless else vendor.key_variables[0]

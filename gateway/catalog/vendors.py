@@ -1,12 +1,7 @@
 """The vendors, one row each; a provider is a vendor that is turned on, a target a model of a provider."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-
-from gateway.catalog.model_info import UNKNOWN, ModelInfo
-
-EMPTY: Mapping[str, str] = MappingProxyType({})
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +24,7 @@ class Vendor:
 
     name: str
     base_url: str
-    keys: tuple[str, ...] = ()
+    key_variables: tuple[str, ...] = ()
     dialect: str = "openai"
     aliases: tuple[str, ...] = ()
     keyless: bool = False
@@ -42,60 +37,10 @@ class Vendor:
     prefix_base_url: str | None = None
 
     @property
-    def prefix(self) -> str:
-        """How the names of its environment variables begin."""
-        return self.name.upper().replace("-", "_")
+    def base_url_variable(self) -> str:
+        """The environment variable that overrides `base_url`."""
+        return f"{self.name.upper().replace('-', '_')}_BASE_URL"
 
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """A vendor as it is configured here: `base_url` without a slash at its end."""
-
-    vendor: Vendor
-    base_url: str
-    key: str | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.vendor.name
-
-
-Identity = tuple[str, str, str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """
-    One place where a request can be answered. `timeout` in seconds; `rpm`, `tpm`: requests and tokens a minute;
-    `max_parallel`: calls at once; `weight`: its share among the targets of one model name; `connect`, `first_content`
-    and `silence`: seconds, where they are others than usual.
-    """
-
-    provider: Provider
-    model: str
-    timeout: float | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    weight: float | None = None
-    max_parallel_requests: int | None = None
-    connect_timeout: float | None = None
-    first_content_timeout: float | None = None
-    idle_timeout: float | None = None
-    model_info: ModelInfo = UNKNOWN
-    identity: Identity = field(init=False, repr=False, compare=False)
-    """What is the same target by whatever name: provider, base URL, model and key."""
-
-    def __post_init__(self) -> None:
-        told = self.provider.name, self.provider.base_url, self.model, self.provider.key
-        object.__setattr__(self, "identity", told)
-
-    @property
-    def name(self) -> str:
-        """What a person reads of it."""
-        return f"{self.provider.name}/{self.model}"
-
-
-Targets = tuple[Target, ...]
 
 COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")
 
@@ -125,7 +70,7 @@ VENDORS: Mapping[str, Vendor] = {
         Vendor(
             name="openai",
             base_url="https://api.openai.com/v1",
-            keys=("OPENAI_API_KEY",),
+            key_variables=("OPENAI_API_KEY",),
             developer_role=True,
             reasoning_field=None,
             renames=(
@@ -136,7 +81,7 @@ VENDORS: Mapping[str, Vendor] = {
         Vendor(
             name="anthropic",
             base_url="https://api.anthropic.com",
-            keys=("ANTHROPIC_API_KEY",),
+            key_variables=("ANTHROPIC_API_KEY",),
             dialect="anthropic",
             # Newer ones refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
             prefill_models=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
@@ -144,14 +89,14 @@ VENDORS: Mapping[str, Vendor] = {
         Vendor(
             name="groq",
             base_url="https://api.groq.com/openai/v1",
-            keys=("GROQ_API_KEY",),
+            key_variables=("GROQ_API_KEY",),
             unsupported=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages[].name"}),
             reasoning_field="reasoning",
         ),
         Vendor(
             name="mistral",
             base_url="https://api.mistral.ai/v1",
-            keys=("MISTRAL_API_KEY",),
+            key_variables=("MISTRAL_API_KEY",),
             prefix_base_url="",
             unsupported=MISTRAL_REFUSES,
             renames=(COMPLETION_TOKENS, ("*", "seed", "random_seed")),
@@ -161,109 +106,109 @@ VENDORS: Mapping[str, Vendor] = {
         Vendor(
             name="deepseek",
             base_url="https://api.deepseek.com/v1",
-            keys=("DEEPSEEK_API_KEY",),
+            key_variables=("DEEPSEEK_API_KEY",),
             prefix_base_url="/beta",
             renames=(COMPLETION_TOKENS,),
         ),
-        Vendor(name="xai", base_url="https://api.x.ai/v1", keys=("XAI_API_KEY",)),
+        Vendor(name="xai", base_url="https://api.x.ai/v1", key_variables=("XAI_API_KEY",)),
         Vendor(
             name="openrouter",
             base_url="https://openrouter.ai/api/v1",
-            keys=("OPENROUTER_API_KEY",),
+            key_variables=("OPENROUTER_API_KEY",),
             developer_role=True,
             reasoning_field="reasoning",
         ),
         Vendor(
             name="together",
             base_url="https://api.together.ai/v1",
-            keys=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"),
+            key_variables=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"),
             aliases=("together_ai", "togetherai"),
             reasoning_field="reasoning",
         ),
         Vendor(
             name="fireworks",
             base_url="https://api.fireworks.ai/inference/v1",
-            keys=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
+            key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
             aliases=("fireworks_ai",),
         ),
         Vendor(
             name="perplexity",
             base_url="https://api.perplexity.ai",
-            keys=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
+            key_variables=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
             renames=(COMPLETION_TOKENS,),
             reasoning_field=None,
         ),
         Vendor(
             name="cerebras",
             base_url="https://api.cerebras.ai/v1",
-            keys=("CEREBRAS_API_KEY",),
+            key_variables=("CEREBRAS_API_KEY",),
             unsupported=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
             reasoning_field="reasoning",
         ),
         Vendor(
             name="nvidia",
             base_url="https://integrate.api.nvidia.com/v1",
-            keys=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
+            key_variables=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
             aliases=("nvidia_nim",),
         ),
-        Vendor(name="deepinfra", base_url="https://api.deepinfra.com/v1/openai", keys=("DEEPINFRA_API_KEY",)),
-        Vendor(name="moonshot", base_url="https://api.moonshot.ai/v1", keys=("MOONSHOT_API_KEY",)),
+        Vendor(name="deepinfra", base_url="https://api.deepinfra.com/v1/openai", key_variables=("DEEPINFRA_API_KEY",)),
+        Vendor(name="moonshot", base_url="https://api.moonshot.ai/v1", key_variables=("MOONSHOT_API_KEY",)),
         Vendor(
             name="sambanova",
             base_url="https://api.sambanova.ai/v1",
-            keys=("SAMBANOVA_API_KEY",),
+            key_variables=("SAMBANOVA_API_KEY",),
             unsupported=frozenset({"presence_penalty", "frequency_penalty", "logit_bias"}),
         ),
         Vendor(
             name="huggingface",
             base_url="https://router.huggingface.co/v1",
-            keys=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+            key_variables=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
             reasoning_field=None,
         ),
         Vendor(
             name="github-models",
             base_url="https://models.github.ai/inference",
-            keys=("GITHUB_MODELS_API_KEY", "GITHUB_API_KEY"),
+            key_variables=("GITHUB_MODELS_API_KEY", "GITHUB_API_KEY"),
             aliases=("github", "github_models"),
             reasoning_field=None,
         ),
         Vendor(
             name="dashscope",
             base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-            keys=("DASHSCOPE_API_KEY",),
+            key_variables=("DASHSCOPE_API_KEY",),
             aliases=("qwencloud", "alibaba"),
         ),
         Vendor(
             name="inception",
             base_url="https://api.inceptionlabs.ai/v1",
-            keys=("INCEPTION_API_KEY", "INCEPTION_LABS_API_KEY"),
+            key_variables=("INCEPTION_API_KEY", "INCEPTION_LABS_API_KEY"),
             reasoning_field=None,
         ),
         Vendor(
             name="lmstudio",
             base_url="http://localhost:1234/v1",
-            keys=("LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"),
+            key_variables=("LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"),
             aliases=("lm_studio",),
             keyless=True,
         ),
         Vendor(
             name="llamacpp",
             base_url="http://localhost:8080/v1",
-            keys=("LLAMACPP_API_KEY",),
+            key_variables=("LLAMACPP_API_KEY",),
             aliases=("llama_cpp", "llamafile"),
             keyless=True,
         ),
         Vendor(
             name="vllm",
             base_url="http://localhost:8000/v1",
-            keys=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
+            key_variables=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
             aliases=("hosted_vllm",),
             keyless=True,
         ),
         Vendor(
             name="openai-compatible",
             base_url="",
-            keys=("OPENAI_COMPATIBLE_API_KEY",),
+            key_variables=("OPENAI_COMPATIBLE_API_KEY",),
             aliases=("openai_compatible", "openai_like", "custom_openai"),
             keyless=True,
         ),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Provider, Vendor, strip_endpoint
+from gateway.catalog.targets import Provider
+from gateway.catalog.vendors import ECHO, VENDORS, VENDORS_BY_NAME, Vendor, strip_endpoint
 from gateway.config.parsers import ConfigReport, read_variable, secret, web_url
 
 Providers = Mapping[str, Provider]
@@ -16,7 +17,8 @@ def default_providers(environ: Mapping[str, str], report: ConfigReport) -> dict[
 def enabled(environ: Mapping[str, str], default_providers: Providers) -> dict[str, Provider]:
     """Those with a key, and those that need none with a base URL; without echo."""
     asked = {
-        name: read_variable(environ, _base(provider.vendor)) is not None for name, provider in default_providers.items()
+        name: read_variable(environ, provider.vendor.base_url_variable) is not None
+        for name, provider in default_providers.items()
     }
     return {
         name: provider
@@ -40,27 +42,23 @@ def order(written: tuple[str, ...], on: Providers, report: ConfigReport) -> tupl
 def half_configured(environ: Mapping[str, str], on: Providers) -> Iterator[tuple[str, str]]:
     """(variable that is set, variable that it is of no use without)."""
     for vendor in VENDORS.values():
-        base, key = read_variable(environ, _base(vendor)), _key_name(vendor, environ)
+        base, key = read_variable(environ, vendor.base_url_variable), _key_name(vendor, environ)
         if vendor.keyless and key and vendor.name not in on:
-            yield key, _base(vendor)
+            yield key, vendor.base_url_variable
         elif not vendor.keyless and base and not key:
-            yield _base(vendor), vendor.keys[0]
-
-
-def _base(vendor: Vendor) -> str:
-    return f"{vendor.prefix}_BASE_URL"
+            yield vendor.base_url_variable, vendor.key_variables[0]
 
 
 def _key_name(vendor: Vendor, environ: Mapping[str, str]) -> str | None:
     """The first of its key variables that says something."""
-    return next((name for name in vendor.keys if read_variable(environ, name)), None)
+    return next((name for name in vendor.key_variables if read_variable(environ, name)), None)
 
 
 def _reached(vendor: Vendor, environ: Mapping[str, str], report: ConfigReport) -> tuple[str, str | None]:
     """Its base URL and its key."""
     name = _key_name(vendor, environ)
     key = report.value(name, secret, environ[name]) if name else None
-    written = read_variable(environ, _base(vendor)) if vendor is not ECHO else None
+    written = read_variable(environ, vendor.base_url_variable) if vendor is not ECHO else None
     if written is None:
         return vendor.base_url, key
-    return strip_endpoint(vendor, report.value(_base(vendor), web_url, written, vendor.base_url)), key
+    return strip_endpoint(vendor, report.value(vendor.base_url_variable, web_url, written, vendor.base_url)), key

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 Parser = Callable[[Any], Any]
 
-SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off")
 BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 SIZE = re.compile(r"(\d{1,15})\s*([a-z]*)", re.IGNORECASE)
 REDIS_SCHEMES = frozenset(
@@ -82,10 +83,10 @@ def number(least: float, *, open: bool = False) -> Parser:
 
 
 def boolean(written: Any) -> bool:
-    try:
-        return SWITCH[str(written).lower()]
-    except KeyError:
-        raise ValueError("must be on or off (1, 0, true, false, yes, no)") from None
+    word = str(written).lower()
+    if word not in TRUE_WORDS + FALSE_WORDS:
+        raise ValueError("must be on or off (1, 0, true, false, yes, no)")
+    return word in TRUE_WORDS
 
 
 def choice(*words: str) -> Parser:

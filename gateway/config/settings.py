@@ -18,7 +18,8 @@ from dotenv import dotenv_values
 
 from gateway.catalog.registry import ModelRegistry
 from gateway.catalog.routing_policy import DEFAULT_POLICY, FALLBACK_KINDS, Policy
-from gateway.catalog.vendors import ECHO, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import ECHO
 from gateway.config import enabled_providers, yaml_file
 from gateway.config.parsers import (
     ConfigReport,
@@ -68,8 +69,8 @@ class Settings:
     threads: int = 32
     connections: int = 4096
     trusted_proxies: int = 0
-    data: Path = Path("data")
-    keys: tuple[str, ...] = field(default=(), repr=False)
+    data_dir: Path = Path("data")
+    client_keys: tuple[str, ...] = field(default=(), repr=False)
     auth: bool = False
     rate_limit: str = "100 per 15 minutes"
     redis_url: str | None = field(default=None, repr=False)
@@ -80,7 +81,7 @@ class Settings:
     log_format: str = "json"
     request_timeout: float = 600.0
     first_content_timeout: float = 120.0
-    silence_timeout: float = 120.0
+    idle_timeout: float = 120.0
     breakers: bool = True
     health_check_interval: float = 60.0
     connect_timeout: float = 10.0
@@ -101,7 +102,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     @property
-    def calls(self) -> int:
+    def max_calls_in_flight(self) -> int:
         """How many calls one worker may hold: fewer than it can, so that /health is answered beside them."""
         return max(1, self.threads - 2 if self.worker_class == "gthread" else self.connections - 96)
 
@@ -130,7 +131,7 @@ VARIABLES: Mapping[str, tuple[str, Parser]] = {
     "GRACEFUL_TIMEOUT": ("graceful_timeout", integer(1, 86400)),
     "KEEPALIVE": ("keepalive", integer(0, 86400)),
     "TRUSTED_PROXIES": ("trusted_proxies", integer(0, 16)),
-    "GATEWAY_DATA": ("data", path),
+    "GATEWAY_DATA": ("data_dir", path),
     "RATE_LIMIT": ("rate_limit", rate_limit),
     "REDIS_URL": ("redis_url", redis_url),
     "MAX_BODY": ("max_body", size),
@@ -140,7 +141,7 @@ VARIABLES: Mapping[str, tuple[str, Parser]] = {
     "LOG_FORMAT": ("log_format", choice("json", "console")),
     "REQUEST_TIMEOUT": ("request_timeout", number(0, open=True)),
     "FIRST_CONTENT_TIMEOUT": ("first_content_timeout", number(0, open=True)),
-    "SILENCE_TIMEOUT": ("silence_timeout", number(0, open=True)),
+    "SILENCE_TIMEOUT": ("idle_timeout", number(0, open=True)),
     "BREAKER": ("breakers", boolean),
     "HEALTH_CHECK_INTERVAL": ("health_check_interval", number(0)),
     "CONNECT_TIMEOUT": ("connect_timeout", number(0, open=True)),
@@ -255,7 +256,7 @@ def _access(asked: str | None, keys: tuple[str, ...], auth: bool | None, report:
             f"NO API KEY IS CONFIGURED: whoever reaches {host} may use this gateway and spend its providers' keys. "
             "Set VALID_API_KEYS to close it."
         )
-    return {"host": host, "keys": keys, "auth": bool(keys)}
+    return {"host": host, "client_keys": keys, "auth": bool(keys)}
 
 
 def _is_loopback(host: str) -> bool:

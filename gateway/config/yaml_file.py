@@ -9,7 +9,8 @@ import yaml
 
 from gateway.catalog.registry import split_address, with_model_info
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.vendors import GENERIC, Provider, Target, Vendor, strip_endpoint
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import GENERIC, Vendor, strip_endpoint
 from gateway.config.parsers import ConfigReport, Parser, boolean, integer, number, pattern, secret, text, web_url
 from gateway.config.yaml_routing import FALLBACKS, NOT_DONE, ROUTING, policies
 
@@ -255,9 +256,9 @@ def _provider(vendor: Vendor, params: Mapping[str, Any], default_providers: Prov
     base_url = strip_endpoint(vendor, params["api_base"]) if "api_base" in params else default_providers.base_url
     key = params.get("api_key", default_providers.key)
     if not base_url:
-        raise ValueError(f"api_base is needed, or {vendor.prefix}_BASE_URL")
+        raise ValueError(f"api_base is needed, or {vendor.base_url_variable}")
     if key is None and not vendor.keyless and "api_base" not in params:
-        raise ValueError(f"api_key is needed, or {vendor.keys[0]}")
+        raise ValueError(f"api_key is needed, or {vendor.key_variables[0]}")
     return (
         default_providers
         if (base_url, key) == (default_providers.base_url, default_providers.key)

@@ -6,9 +6,10 @@ No I/O, Flask, clock or environment: whatever a function needs comes in its argu
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.catalog.vendors import EMPTY, Vendor
+from gateway.catalog.vendors import Vendor
 from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.stream_events import Event, Pause
 
@@ -37,7 +38,7 @@ class VendorRequest(NamedTuple):
 
     path: str
     body: Json
-    headers: Mapping[str, str] = EMPTY
+    headers: Mapping[str, str] = MappingProxyType({})
     dropped: tuple[str, ...] = ()
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 import structlog
 
-from gateway.catalog.vendors import Provider
+from gateway.catalog.targets import Provider
 from gateway.health.target_health import HealthRegistry
 
 

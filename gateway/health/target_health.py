@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from gateway.catalog.vendors import Identity, Target
+from gateway.catalog.targets import Identity, Target
 from gateway.errors import (
     CALL_TIMEOUT,
     OUR_LIMIT,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import requests
 import structlog
 
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.dialects import ADAPTERS
 from gateway.dialects.contract import Adapter, TargetRequest, VendorRequest
 from gateway.errors import (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gateway.catalog.registry import Route
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.vendors import Target, Targets
+from gateway.catalog.targets import Target, Targets
 from gateway.dialects.contract import ClientDialect, TargetRequest
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.errors import ClientDisconnected, GatewayError

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from gateway import token_estimate
-from gateway.catalog.vendors import Target, Targets
+from gateway.catalog.targets import Target, Targets
 from gateway.errors import Untranslatable
 from gateway.openai_types import Chat
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,

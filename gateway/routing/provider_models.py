@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import requests
 import structlog
 
-from gateway.catalog.vendors import ECHO, Provider
+from gateway.catalog.targets import Provider
+from gateway.catalog.vendors import ECHO
 from gateway.dialects import ADAPTERS
 from gateway.json_codec import loads
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway import token_estimate
 from gateway.catalog.routing_policy import P95
-from gateway.catalog.vendors import Target, Targets
+from gateway.catalog.targets import Target, Targets
 from gateway.errors import GatewayError, Untranslatable, without_traceback
 from gateway.health.target_health import HealthRegistry
 from gateway.openai_types import Chunk, Completion, Json

@@ -15,7 +15,7 @@ from gateway.catalog.routing_policy import (
     STICKY,
     WEIGHTED,
 )
-from gateway.catalog.vendors import Target, Targets
+from gateway.catalog.targets import Target, Targets
 from gateway.health.target_health import HealthRegistry
 
 # Model names whose round-robin turn is remembered: clients may name any model of a provider.

@@ -10,7 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from gateway import token_estimate
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.errors import GatewayError, UpstreamFault
 from gateway.openai_types import Chat, Chunk, Json
 from gateway.stream_events import PAUSE, Pause

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.catalog.vendors import Target, Targets
+from gateway.catalog.targets import Target, Targets
 from gateway.errors import GatewayError, Overloaded, without_traceback
 from gateway.health.target_health import FULL, HealthRegistry, TargetHealth, TargetLease, Unavailable
 from gateway.routing.failover import (

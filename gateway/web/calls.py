@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import g, request
 
+from gateway.config.parsers import TRUE_WORDS
 from gateway.dialects.contract import ClientDialect
 from gateway.errors import InvalidRequest, ModelNotFound, Overloaded
 from gateway.openai_types import Chat
@@ -20,7 +21,6 @@ from gateway.web.services import Services
 
 MAX_TIMEOUT = 1_000_000
 """Seconds that `x-gateway-timeout` may say."""
-TRUE_VALUES = ("1", "true", "yes", "on")
 
 
 def request_json(services: Services) -> Any:
@@ -48,15 +48,15 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
     environ, registry = request.environ, services.registry
     fallbacks = chat.get("models") or ()
     chat = {name: value for name, value in chat.items() if name != "models"} if "models" in chat else chat
-    route = registry.route(chat["model"])
+    route = registry.resolve(chat["model"])
     policy = replace(route.policy, fallbacks=(*fallbacks, *route.policy.fallbacks)) if fallbacks else route.policy
     for index, name in enumerate(fallbacks):
         try:
-            registry.targets(name)
+            registry.resolve(name)
         except ModelNotFound as error:
             error.param = f"models[{index}]"
             raise
-    strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in TRUE_VALUES
+    strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in TRUE_WORDS
     return Call(
         id=g.request_id,
         client=client,

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from gateway.catalog.routing_policy import FALLBACK_KINDS
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.errors import Untranslatable
 from gateway.routing.call import Call

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.catalog import substitutes
 from gateway.catalog.registry import ModelRegistry, match_wildcard
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import ModelNotFound
 
 
@@ -19,7 +20,7 @@ def directory(*names, models=None, aliases=None, order=None):
 
 
 def leads(found, model):
-    return [(target.provider.name, target.model) for target in found.targets(model)]
+    return [(target.provider.name, target.model) for target in found.resolve(model).targets]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_bare_name_goes_to_its_vendor(model, provider):
 @pytest.mark.parametrize("model", ["llama-3", "gpt4", "openhermes", "o", "of-course", "gpt-oss-120b", "", "Claude-3"])
 def test_a_bare_name_that_is_nobodys_is_not_found(model):
     with pytest.raises(ModelNotFound) as raised:
-        directory(*VENDORS).targets(model)
+        directory(*VENDORS).resolve(model)
     assert (raised.value.status, raised.value.code, raised.value.param) == (404, "model_not_found", "model")
 
 
@@ -121,13 +122,13 @@ def test_a_configured_vendor_answers_its_own_names_wherever_it_stands_in_the_ord
 )
 def test_nothing_stands_in_for_an_embedding_model(provider):
     with pytest.raises(ModelNotFound):
-        directory(provider).targets("text-embedding-3-small")
+        directory(provider).resolve("text-embedding-3-small")
 
 
 @pytest.mark.parametrize("model", ["nobody", "nobody/x", "anthropic/claude-sonnet-4-5"])
 def test_echo_does_not_answer_for_who_it_does_not_know_nor_for_an_address(model):
     with pytest.raises(ModelNotFound):
-        directory("echo").targets(model)
+        directory("echo").resolve(model)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_echo_does_not_answer_for_who_it_does_not_know_nor_for_an_address(model)
 )
 def test_a_model_that_is_not_found_says_what_to_set(model, advice):
     with pytest.raises(ModelNotFound) as raised:
-        directory("vllm").targets(model)
+        directory("vllm").resolve(model)
     assert advice in raised.value.message
 
 
@@ -151,7 +152,7 @@ def test_a_name_of_a_megabyte_is_served_and_not_quoted_in_full():
     name = "x" * 1_000_000
     assert leads(directory("openai"), f"openai/{name}") == [("openai", name)]
     with pytest.raises(ModelNotFound) as raised:
-        directory("openai").targets(name)
+        directory("openai").resolve(name)
     assert len(raised.value.message) < 1000
 
 
@@ -167,13 +168,13 @@ def test_precedence_is_exact_then_alias_then_wildcard_then_address():
     assert leads(found, "openai/a") == [("groq", "exact")]
     assert leads(found, "openai/c") == [("groq", "wild-c")]
     with pytest.raises(ModelNotFound):
-        found.targets("openai/b")
+        found.resolve("openai/b")
     assert leads(directory("openai"), "openai/a") == [("openai", "a")]
 
 
 def test_configured_names_may_have_a_slash_and_several_targets():
     targets = (Target(OPENAI, "a", timeout=1.0), Target(GROQ, "b", weight=2.0))
-    assert directory(models={"team/fast": targets}).targets("team/fast") == targets
+    assert directory(models={"team/fast": targets}).resolve("team/fast").targets == targets
 
 
 def test_the_longest_wildcard_wins_and_its_star_is_passed_on():
@@ -183,7 +184,7 @@ def test_the_longest_wildcard_wins_and_its_star_is_passed_on():
         "gpt-4*-x": (Target(OPENAI, "four-*", rpm=5),),
     }
     found = directory(models=models)
-    assert found.targets("gpt-4o-mini-x") == (Target(OPENAI, "four-o-mini", rpm=5),)
+    assert found.resolve("gpt-4o-mini-x").targets == (Target(OPENAI, "four-o-mini", rpm=5),)
     assert leads(found, "gpt-5") == [("groq", "g")]
     assert leads(found, "claude") == [("groq", "any")]
 
@@ -212,7 +213,7 @@ def test_entries_are_configured_names_aliases_and_the_models_of_the_table():
         models={"team/fast": (Target(OPENAI, "a"),), "wild/*": (Target(OPENAI, "*"),)},
         aliases={"gpt-4": "anthropic/claude-x", "any-*": "echo"},
     )
-    assert found.entries() == [
+    assert found.list_models() == [
         ("team/fast", "openai"),
         ("gpt-4", "anthropic"),
         ("anthropic/claude-haiku-4-5", "anthropic"),
@@ -223,7 +224,7 @@ def test_entries_are_configured_names_aliases_and_the_models_of_the_table():
 
 def test_every_entry_can_be_asked_for():
     found = directory(*VENDORS)
-    assert all(found.targets(name) for name, _ in found.entries())
+    assert all(found.resolve(name).targets for name, _ in found.list_models())
 
 
 def test_every_table_is_of_vendors_that_exist():

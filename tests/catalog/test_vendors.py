@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.catalog.vendors import VENDORS, VENDORS_BY_NAME, Provider, strip_endpoint
+from gateway.catalog.targets import Provider
+from gateway.catalog.vendors import VENDORS, VENDORS_BY_NAME, strip_endpoint
 
 DOCS = Path(__file__).parents[2] / "docs/providers.md"
 
@@ -26,7 +27,7 @@ def test_the_docs_have_a_row_for_each_vendor_with_its_url_and_its_keys():
     assert list(documented) == list(VENDORS)
     for name, (url, keys, *_) in documented.items():
         assert url.strip("`") == VENDORS[name].base_url
-        assert tuple(re.findall(r"`([A-Z_]+)`", keys)) == VENDORS[name].keys
+        assert tuple(re.findall(r"`([A-Z_]+)`", keys)) == VENDORS[name].key_variables
 
 
 def test_the_docs_name_what_each_vendor_refuses():
@@ -40,7 +41,7 @@ def test_no_name_means_two_vendors():
 
 
 def test_no_key_variable_turns_two_vendors_on():
-    keys = [key for vendor in VENDORS.values() for key in vendor.keys]
+    keys = [key for vendor in VENDORS.values() for key in vendor.key_variables]
     assert len(keys) == len(set(keys))
 
 
@@ -53,7 +54,7 @@ def test_a_base_url_has_no_slash_and_no_endpoint_at_its_end(vendor):
 
 
 def test_who_needs_no_key_is_keyless():
-    assert {name for name, vendor in VENDORS.items() if not vendor.keys} == {"echo"}
+    assert {name for name, vendor in VENDORS.items() if not vendor.key_variables} == {"echo"}
     assert {name for name, vendor in VENDORS.items() if vendor.keyless} == {
         "lmstudio",
         "llamacpp",
@@ -63,8 +64,8 @@ def test_who_needs_no_key_is_keyless():
     }
 
 
-def test_a_prefix_is_the_name_in_capitals():
-    assert VENDORS["github-models"].prefix == "GITHUB_MODELS"
+def test_the_variable_of_a_base_url_is_the_name_in_capitals():
+    assert VENDORS["github-models"].base_url_variable == "GITHUB_MODELS_BASE_URL"
 
 
 def test_a_providers_key_is_never_shown():

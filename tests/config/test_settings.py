@@ -23,7 +23,7 @@ def faults(environ):
 
 def test_nothing_set_means_echo_on_loopback():
     settings = read({})
-    assert (settings.host, settings.port, settings.auth, settings.keys) == ("127.0.0.1", 8000, False, ())
+    assert (settings.host, settings.port, settings.auth, settings.client_keys) == ("127.0.0.1", 8000, False, ())
     assert list(settings.providers) == ["echo"]
     assert settings.routing_order == ("echo",)
 
@@ -40,7 +40,7 @@ def test_nothing_set_means_echo_on_loopback():
         ("GRACEFUL_TIMEOUT", "25", "graceful_timeout", 25),
         ("KEEPALIVE", "95", "keepalive", 95),
         ("TRUSTED_PROXIES", "1", "trusted_proxies", 1),
-        ("GATEWAY_DATA", "/var/lib/gateway", "data", Path("/var/lib/gateway")),
+        ("GATEWAY_DATA", "/var/lib/gateway", "data_dir", Path("/var/lib/gateway")),
         ("RATE_LIMIT", "10/second;500/hour", "rate_limit", "10/second;500/hour"),
         ("RATE_LIMIT", "", "rate_limit", ""),
         ("REDIS_URL", "rediss://user:hush@cache:6380/1", "redis_url", "rediss://user:hush@cache:6380/1"),
@@ -133,7 +133,7 @@ def test_keys_are_between_commas_and_never_shown():
     settings = read(
         {"VALID_API_KEYS": "gw-one, gw-two,,gw-one", "OPENAI_API_KEY": "sk-hush", "REDIS_URL": "redis://:hush@h"}
     )
-    assert settings.keys == ("gw-one", "gw-two")
+    assert settings.client_keys == ("gw-one", "gw-two")
     assert settings.providers["openai"].key == "sk-hush"
     assert not {"gw-one", "gw-two", "hush"} & set(re.split(r"[^a-z-]", repr(settings)))
 

@@ -144,8 +144,8 @@ def test_star_for_star_is_what_is_so_anyway(settings):
         ("litellm_settings", "request_timeout: 44", "request_timeout", 44.0),
         ("litellm_settings", "drop_params: false", "strict", True),
         ("litellm_settings", "drop_params: true", "strict", False),
-        ("general_settings", "master_key: sk-master", "keys", ("sk-master",)),
-        ("general_settings", "master_key: os.environ/MASTER", "keys", ("sk-from-environment",)),
+        ("general_settings", "master_key: sk-master", "client_keys", ("sk-master",)),
+        ("general_settings", "master_key: os.environ/MASTER", "client_keys", ("sk-from-environment",)),
     ],
 )
 def test_a_key_of_a_section_sets_its_setting(settings, section, said, setting, value):
@@ -164,7 +164,7 @@ def test_router_settings_win_over_litellm_settings_and_the_environment_over_both
 
 def test_the_master_key_joins_the_keys_of_the_environment(settings):
     found = settings("general_settings: {master_key: sk-master}", VALID_API_KEYS="gw-one")
-    assert (found.keys, found.auth, found.host) == (("gw-one", "sk-master"), True, "0.0.0.0")
+    assert (found.client_keys, found.auth, found.host) == (("gw-one", "sk-master"), True, "0.0.0.0")
 
 
 def test_model_map_wins_over_model_group_alias(settings):

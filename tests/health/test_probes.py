@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from gateway.catalog.vendors import Target
+from gateway.catalog.targets import Target
 from gateway.health.probes import Probes
 from gateway.health.target_health import HealthRegistry
 from tests.support.health import GONE, HERE, open_breaker, probes

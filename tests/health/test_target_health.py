@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import (
     CALL_TIMEOUT,
     OUR_LIMIT,

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.catalog.model_info import UNKNOWN, ModelInfo
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import Untranslatable
 from gateway.routing.capabilities import capable_targets, requirements, why_incapable
 

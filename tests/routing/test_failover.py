@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import (
     ClientDisconnected,
     NoHealthyUpstream,

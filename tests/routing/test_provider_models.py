@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from gateway.catalog.vendors import VENDORS, Provider
+from gateway.catalog.targets import Provider
+from gateway.catalog.vendors import VENDORS
 from gateway.routing.provider_models import ProviderModel, ProviderModels, parse_model_list
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context

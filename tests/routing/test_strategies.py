@@ -14,7 +14,8 @@ from gateway.catalog.routing_policy import (
     STICKY,
     WEIGHTED,
 )
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.health.target_health import HealthRegistry
 from gateway.routing.strategies import OrderRequest, TargetOrder
 

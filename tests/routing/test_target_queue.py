@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import (
     ClientDisconnected,
     NoHealthyUpstream,

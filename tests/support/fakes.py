@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from gateway.catalog.vendors import VENDORS, Provider, Target
+from gateway.catalog.targets import Provider, Target
+from gateway.catalog.vendors import VENDORS
 from gateway.health.target_health import HealthRegistry
 from gateway.routing.attempt import Timeouts
 from gateway.routing.call import Call

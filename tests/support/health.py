@@ -1,6 +1,7 @@
 """Targets in the state of health that a test needs, and a clock that the test sets."""
 
-from gateway.catalog.vendors import VENDORS, Provider
+from gateway.catalog.targets import Provider
+from gateway.catalog.vendors import VENDORS
 from gateway.errors import UpstreamFailed
 from gateway.health.circuit_breaker import MIN_FAILURES
 from gateway.health.probes import Probes

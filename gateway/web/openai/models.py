@@ -25,7 +25,7 @@ def list_models() -> Response:
 @rate_limited
 def retrieve_model(model: str) -> Response:
     """A model that is configured here, or else one that its provider says it has."""
-    for name, owner in current_services().registry.entries():
+    for name, owner in current_services().registry.list_models():
         if name == model:
             return as_json(entry(name, owner, 0))
     for found in listed():
@@ -38,7 +38,7 @@ def listed() -> list[dict[str, Any]]:
     """What is configured, and what the providers say they have."""
     found = current_services().provider_models.models()
     created = {f"{provider}/{one.id}": one.created for provider, models in found.items() for one in models}
-    named = current_services().registry.entries(
+    named = current_services().registry.list_models(
         {provider: [one.id for one in models] for provider, models in found.items()}
     )
     return [entry(name, owner, created.get(name, 0)) for name, owner in named]
