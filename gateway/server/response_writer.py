@@ -1,7 +1,4 @@
-"""
-A response on its way to the client: gunicorn's own, but that its head goes out with the beginning of its body, and that a
-client that takes nothing is not waited for without end.
-"""
+"""Sending a response: with as few system calls as possible, and not without end to a client that stops reading."""
 
 import errno
 import time
@@ -13,16 +10,18 @@ from gunicorn.http import wsgi
 
 from gateway.server.shutdown import SHUTDOWN
 
+# The key of a request's environ that holds its call, whose `deadline` (`time.monotonic()`) bounds the sending too.
 CALL = "pointsman.call"
-"""Where a request's environ has its call, whose `deadline` (`time.monotonic()`) bounds the sending too."""
-MOST_JOINED = 1 << 16
-"""Bytes of a body that are copied to go out with the head."""
-STEP, PATIENCE = 0.25, 60.0
-"""Seconds: how often a send that the client does not take looks at the time; and how long it lasts where there is no call."""
+# Bytes of a body that are copied to be sent together with the headers.
+MAX_JOINED = 1 << 16
+# Seconds between two looks at the time in a send that the client does not take.
+SEND_STEP = 0.25
+# Seconds that such a send lasts where there is no call.
+SEND_TIMEOUT = 60.0
 
 
 class Clock:
-    """The Date of a response, written once a second."""
+    """The Date of a response (RFC 9110, 6.6.1), formatted once a second."""
 
     def __init__(self) -> None:
         self._second, self._text = 0, ""
@@ -39,15 +38,24 @@ CLOCK = Clock()
 
 
 class ResponseWriter(wsgi.Response):  # type: ignore[misc]
-    """A response that costs as few sends as it can: gunicorn's own takes two where one would do."""
+    """
+    Overrides of gunicorn's `Response`, which calls util.write once for the headers and once for each piece of the body:
 
+    - `send_headers`: called before the first piece; here the headers are kept until there is a piece to send them with.
+    - `default_headers`: the status line and the headers of the server; the same, but for `upgrade`, which no view asks for.
+    - `write`: the WSGI write callable, which sends a piece of the body.
+    - `_emit_body`: called by `write` for a piece that may be sent.
+    - `close`: ends the response.
+
+    It reads `req`, `sock`, `status`, `headers`, `version`, `chunked` and `should_close()`, and sets `headers_sent`.
+    """
+
+    environ: Any  # set by serve_request
     headers_sent: bool
-    environ: Any
     _head = b""
-    _stalled_at: float | None = None
+    _stalled_since: float | None = None
 
     def send_headers(self) -> None:
-        """Keep the head until there is something to send it with."""
         if not self.headers_sent:
             lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
             self._head, self.headers_sent = "".join(lines).encode("latin-1"), True
@@ -66,65 +74,70 @@ class ResponseWriter(wsgi.Response):  # type: ignore[misc]
         self._send(b"0\r\n\r\n" if self.chunked else b"")
 
     def write(self, data: bytes) -> None:
+        # A chunk of a stream that has begun needs none of gunicorn's checks; an empty one would end the body (RFC 9112, 7.1).
         if self.chunked and self.headers_sent:
             if data:
                 self._send(b"%X\r\n%b\r\n" % (len(data), data))
         else:
             super().write(data)
 
-    def can_sendfile(self) -> bool:
-        return False
-
     def _emit_body(self, data: bytes) -> None:
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
     def _send(self, data: bytes) -> None:
-        if self._head and len(data) > MOST_JOINED:
-            self._take(self._head)
+        """Send the headers, if they are unsent, and a piece of the body."""
+        if self._head and len(data) > MAX_JOINED:
+            self._send_all(self._head)
             self._head = b""
         if self._head:
             data, self._head = self._head + data, b""
         if data:
-            self._take(data)
+            self._send_all(data)
 
-    def _take(self, data: bytes | memoryview) -> None:
-        """Have the client take it all."""
+    def _send_all(self, data: bytes | memoryview) -> None:
+        """What socket.sendall does, but that its timeout, which is for all of the data, says nothing about a client that reads."""
         while data:
             try:
                 sent = self.sock.send(data)
             except TimeoutError:
-                self._stalled()
+                self._check_stalled()
             else:
-                self._stalled_at = None
+                self._stalled_since = None
                 if sent == len(data):
                     return
                 data = memoryview(data)[sent:]
 
-    def _stalled(self) -> None:
-        """Raise ConnectionResetError where the client, its call or this process has no more time."""
+    def _check_stalled(self) -> None:
+        """Raise ConnectionResetError when the time of the client, of its call or of the worker is over."""
         now = time.monotonic()
-        self._stalled_at = self._stalled_at or now
+        self._stalled_since = self._stalled_since or now
         call = self.environ.get(CALL)
-        until = self._stalled_at + PATIENCE if call is None else call.deadline
-        if now >= min(until, self.environ[SHUTDOWN].deadline):
-            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing")
+        deadline = self._stalled_since + SEND_TIMEOUT if call is None else call.deadline
+        if now >= min(deadline, self.environ[SHUTDOWN].deadline):
+            # The worker ignores this errno, and closes the connection.
+            raise ConnectionResetError(errno.ECONNRESET, "the client stopped reading")
 
 
 def serve_request(worker: Any, request: Any, client: Any, address: Any, server: Any, *, last: bool) -> bool:
-    """Answer one request, as gunicorn's workers do; whether the connection may be used again, unless it was the `last`."""
+    """
+    Answer one request, as the `handle_request` of both of gunicorn's workers does; true if the connection may be used again.
+
+    It differs in the class of the response, in the socket's timeout while it is sent, and in what the environ holds. Not called
+    are the hooks pre_request and post_request, and `wsgi.file_wrapper` is iterated: the gateway has no use for them.
+    """
     worker.nr += 1
     if worker.nr >= worker.max_requests and worker.alive:
         worker.log.info("Autorestarting worker after current request.")
         worker.alive = False
     response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=ResponseWriter)
     environ["wsgi.multithread"], environ[SHUTDOWN], response.environ = True, worker.shutdown, environ
-    began = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants the span alone
+    started = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants a difference
     if last or not worker.alive or not worker.cfg.keepalive:
         response.force_close()
     try:
         body = worker.wsgi(environ, response.start_response)
         try:
-            client.settimeout(STEP)
+            client.settimeout(SEND_STEP)
             try:
                 for piece in body:
                     response.write(piece)
@@ -132,15 +145,16 @@ def serve_request(worker: Any, request: Any, client: Any, address: Any, server: 
             finally:
                 client.settimeout(None)
         finally:
+            # The environ refers to the response (wsgi.early_hints): a cycle would keep both, and the call, until a collection.
             environ.pop(CALL, None)
-            response.environ = None  # a cycle would keep all of this until it is collected
-            if began is not None:
-                worker.log.access(response, request, environ, datetime.now() - began)  # noqa: DTZ005
-            if hasattr(body, "close"):
+            response.environ = None
+            if started is not None:
+                worker.log.access(response, request, environ, datetime.now() - started)  # noqa: DTZ005
+            if hasattr(body, "close"):  # PEP 3333: called in any case
                 body.close()
     except OSError:
-        raise  # the connection's: the worker knows what to do
-    except Exception:  # whatever the application let through: the worker can still answer 500, unless the head is out
+        raise  # of the connection: the worker ignores EPIPE, ECONNRESET and ENOTCONN
+    except Exception:  # of the application: the worker responds with status 500, unless the headers are sent
         if not response.headers_sent:
             raise
         worker.log.exception("Error handling request")

@@ -1,7 +1,4 @@
-"""
-What both of gunicorn's workers have of ours: what their parser refuses is answered in OpenAI's form, SIGTERM begins a
-drain, and a setting is looked up once. gevent_worker.py and gthread_worker.py have the workers.
-"""
+"""What both workers have in common: errors as JSON, a shutdown that requests know of, background threads, cached settings."""
 
 import re
 import secrets
@@ -11,13 +8,14 @@ import orjson
 
 from gateway.server.shutdown import Shutdown
 
+# Seconds that a connection stays open after its last response, so that the client can close it first or send one more request.
+# gunicorn's own util.close_graceful and STOP_KEEPALIVE_LINGER allow the same.
 LINGER = 2.0
-"""Seconds that a connection is kept after all is said: for a client to close its end, or to ask once more."""
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r]*)\r\n")
 
 
 class JsonErrorSocket:
-    """A client's socket, whose one answer in HTML goes out as JSON. It says no word of the request."""
+    """A client's socket that sends gunicorn's error page as JSON. gunicorn's page quotes the request; this does not."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -25,18 +23,19 @@ class JsonErrorSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def sendall(self, html: bytes) -> None:
-        self._client.sendall(json_error(html))
+    def sendall(self, page: bytes) -> None:
+        """Called by util.write_error, with head and body of the page at once."""
+        self._client.sendall(json_error(page))
 
 
-def json_error(html: bytes) -> bytes:
-    """Gunicorn's own error response with the same status, in the envelope of all errors."""
-    found = STATUS_LINE.match(html)
-    status, reason = (int(found[1]), found[2].decode("latin-1")) if found else (400, "Bad Request")
-    said = {"message": f"This is no request that can be served: {reason}.", "type": "invalid_request_error"}
+def json_error(page: bytes) -> bytes:
+    """An error response with the status and reason of gunicorn's, and with the body of all the gateway's errors."""
+    match = STATUS_LINE.match(page)
+    status, reason = (int(match[1]), match[2].decode("latin-1")) if match else (400, "Bad Request")
+    error = {"message": f"This is no request that can be served: {reason}.", "type": "invalid_request_error"}
     if status >= 500:
-        said = {"message": "The gateway failed.", "type": "server_error"}
-    body = orjson.dumps({"error": {**said, "param": None, "code": None}})
+        error = {"message": "The gateway failed.", "type": "server_error"}
+    body = orjson.dumps({"error": {**error, "param": None, "code": None}})
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nx-request-id: {secrets.token_hex(16)}\r\n\r\n"
@@ -45,7 +44,11 @@ def json_error(html: bytes) -> bytes:
 
 
 class CachedConfig:
-    """gunicorn's configuration, in a worker, where it stays as it is: each lookup in gunicorn's own costs half a microsecond."""
+    """
+    gunicorn's configuration in a worker, where it does not change, with its values as plain attributes.
+
+    Config.__getattr__ looks each value up in a dict of Setting objects, which takes half a microsecond; a request has several.
+    """
 
     def __init__(self, configuration: Any) -> None:
         self._configuration = configuration
@@ -57,7 +60,14 @@ class CachedConfig:
 
 
 class WorkerMixin:
-    """What both workers have of ours."""
+    """
+    Overrides of gunicorn's `Worker`, for both worker classes:
+
+    - `init_process`: the first method that runs in the new process; `cfg` is cached and `shutdown` made before all else.
+    - `load_wsgi`: sets `wsgi`, the application, whose background threads are started here.
+    - `handle_error`: sends an error page for what is no request, and for an exception that the application let through.
+    - `handle_exit`: the handler of SIGTERM, which starts the shutdown.
+    """
 
     cfg: Any
     wsgi: Any
@@ -68,8 +78,9 @@ class WorkerMixin:
         super().init_process()  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
-        """Start the application's background threads: this runs in the worker, and after gevent has patched `threading`."""
         super().load_wsgi()  # type: ignore[misc]
+        # Threads do not survive the fork from the master, and with gevent they must not start before it has patched
+        # `threading`: both are past here, also if the master loaded the application (preload_app).
         start_background = getattr(self.wsgi, "start_background", None)
         if start_background is not None:
             start_background()
@@ -78,5 +89,6 @@ class WorkerMixin:
         super().handle_error(req, JsonErrorSocket(client), addr, exc)  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
+        # The master kills its workers with SIGKILL graceful_timeout seconds after SIGTERM (Arbiter.stop).
         self.shutdown.start(self.cfg.graceful_timeout)
         super().handle_exit(sig, frame)  # type: ignore[misc]
