@@ -1,26 +1,27 @@
 """
-Every error the gateway can answer with, named by whose fault it is.
+Every error that the gateway responds with, named by whose fault it is.
 
 GatewayError
-├── ClientFault                 the request is wrong: never retried, never another target
-│   ├── InvalidRequest          400, and 405, 408, 413, 415 by `status`
-│   │   └── Untranslatable      400: this target's API cannot say it; another target's may
-│   ├── Unauthenticated         401
-│   ├── ModelNotFound           404
-│   └── RateLimited             429
-├── GatewayFault                ours
-│   ├── InternalError           500
+├── ClientFault                   the request is wrong: not retried, and no other target is tried
+│   ├── InvalidRequest            400, and 405, 408, 413, 415 by `status`
+│   │   └── Untranslatable        400: this target's API cannot express it; another target's may
+│   ├── Unauthenticated           401
+│   ├── ModelNotFound             404
+│   └── RateLimited               429
+├── GatewayFault                  the gateway's fault
+│   ├── InternalError             500
 │   └── Overloaded, ShuttingDown  503
-├── UpstreamFault               the upstream's; `retryable` says whether the same target may be asked again
-│   ├── UpstreamRejected        its 400, 404, 409, 413, 422 ...: mirrored
-│   ├── UpstreamLimited         429
-│   ├── UpstreamCredentials     502: it refused OUR key (401, 402, 403)
-│   ├── UpstreamFailed          502 or 503: it failed, broke off or spoke nonsense
-│   ├── NoHealthyUpstream       503: every target is known to fail, and is left alone for a while
-│   └── UpstreamTimeout         504
-└── ClientDisconnected                  499: the client left; for the log alone
+├── UpstreamFault                 the upstream's fault; `retryable` says whether the same target may be tried again
+│   ├── UpstreamRejected          its 400, 404, 409, 413, 422 ...: mirrored
+│   ├── UpstreamLimited           429
+│   ├── UpstreamCredentials       502: it refused the gateway's key (401, 402, 403)
+│   ├── UpstreamFailed            502 or 503: it failed, or its response was truncated or invalid
+│   ├── NoHealthyUpstream         503: every target failed lately and is in its cool-down
+│   └── UpstreamTimeout           504
+└── ClientDisconnected            499, nginx's status for it: for the log, since nobody reads the response
 
-The envelope is the same for all: {"error": {"message", "type", "param", "code"}}.
+The body is the same for all, OpenAI's error object: {"error": {"message", "type", "param", "code"}}.
+https://platform.openai.com/docs/guides/error-codes
 """
 
 import copy
@@ -31,10 +32,9 @@ from typing import Any, Self, TypeVar
 
 class GatewayError(Exception):
     """
-    An answer that is an error: `status` and the four members of OpenAI's error object.
+    An error response: `status`, the four members of OpenAI's error object, and `retry_after` in seconds.
 
-    `retry_after` is in seconds. `retryable`: the same target may be asked again. `moves_on`: another
-    target could cure it.
+    `retryable`: the same target may be tried again. `try_next_target`: another target may succeed.
     """
 
     status = 500
@@ -74,7 +74,7 @@ class GatewayError(Exception):
         return error
 
     def without_secret(self, secret: str) -> Self:
-        """The same error, with `***` wherever its members quote `secret`; itself where none does."""
+        """The same error, with `***` wherever its members quote `secret`; the error itself where none does."""
         members = ("message", "type", "code", "param")
         quoting = [name for name in members if secret in (getattr(self, name) or "")]
         if not quoting:
@@ -86,9 +86,8 @@ class GatewayError(Exception):
         return error
 
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer."""
-        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return {"error": said}
+        """The body of the response."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 class ClientFault(GatewayError):
@@ -101,7 +100,7 @@ class InvalidRequest(ClientFault):
 
 
 class Untranslatable(InvalidRequest):
-    """What the client said, the API of this target has no way to say; `param` is the field's path."""
+    """The API of this target cannot express a field of the request; `param` is the field's path."""
 
     code = "unsupported_parameter"
     try_next_target = True
@@ -119,7 +118,7 @@ class ModelNotFound(ClientFault):
 
 
 class RateLimited(ClientFault):
-    """A limit of ours is reached; `type` is `requests` or `tokens`, whichever ran out."""
+    """A rate limit of the gateway is reached; `type` is `requests` or `tokens`, whichever is used up."""
 
     status = 429
     type = "requests"
@@ -135,7 +134,7 @@ class InternalError(GatewayFault):
 
 
 class Overloaded(GatewayFault):
-    """As many calls are under way as this process can hold."""
+    """As many calls are in flight as this process can hold."""
 
     status = 503
     code = "overloaded"
@@ -143,22 +142,22 @@ class Overloaded(GatewayFault):
 
 
 class ShuttingDown(GatewayFault):
-    """The process was told to end, and its grace period is over."""
+    """The process received SIGTERM, and its grace period is over."""
 
     status = 503
     code = "unavailable"
     retry_after = 1.0
 
 
+# Values of `upstream_status` without a response: the gateway's own limit for a target, the timeout of the whole call.
 OUR_LIMIT, CALL_TIMEOUT = "target_limit", "timeout"
-"""Words for what no upstream answered: our own limit for a target, and the end of the time that the whole call has."""
 
 
 class UpstreamFault(GatewayError):
     """
-    `upstream_status` is what the upstream answered, or a word (`connection`, `timeout`) where it answered nothing.
+    `upstream_status` is the status of the upstream's response, or a word (`connection`, `timeout`) where there was none.
 
-    `wait`: seconds that it wants before it is asked again; `retry_after`, which the client is told, unless that is ours.
+    `wait`: seconds until the target may be tried again, where they differ from `retry_after`, which the client receives.
     """
 
     status = 502
@@ -174,7 +173,7 @@ class UpstreamFault(GatewayError):
 
 
 class UpstreamRejected(UpstreamFault):
-    """The upstream says that the request is wrong: mirrored with its status, and no other target would cure it."""
+    """The upstream refuses the request: mirrored with its status, since every other target would refuse it too."""
 
     status = 400
     type = "invalid_request_error"
@@ -222,32 +221,33 @@ def upstream_error(
     param: Any = None,
     retry_after: float | None = None,
 ) -> UpstreamFault:
-    """The error for an upstream's error `status` and what it said; `code` and `param` as they stood in its body."""
+    """The error for an upstream's response with an error `status`; `code` and `param` are whatever its body has there."""
     code = code if isinstance(code, str) and code else None
     param = param if isinstance(param, str) and param else None
     reported: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
-    if status in (401, 402, 403):
+    if status in (401, 402, 403):  # 402: OpenRouter's and DeepSeek's status for an account without credit
         return UpstreamCredentials(message, **reported)
     if status == 429:
+        # OpenAI's type for an account that is out of credit, which no waiting changes.
         kind = type if type in ("tokens", "insufficient_quota") else None
         retryable = kind != "insufficient_quota"
         return UpstreamLimited(message, **reported, retry_after=retry_after, type=kind, code=code, retryable=retryable)
     if status == 504:
         return UpstreamTimeout(message, **reported)
-    if status in (503, 529):
+    if status in (503, 529):  # 529: Anthropic's overloaded_error
         reported["wait"] = retry_after or 0.0
         return UpstreamFailed(message, **reported, status=503, code="overloaded", retry_after=retry_after or 1.0)
     if not 400 <= status < 500:
         return UpstreamFailed(message, **reported)
     # 408, 409 and 425 are about the moment, not about the request: RFC 9110 section 15.5 and RFC 8470 section 5.2.
-    passing = status in (408, 409, 425)
+    temporary = status in (408, 409, 425)
     return UpstreamRejected(
-        message, **reported, status=status, code=code, param=param, retryable=passing, try_next_target=passing
+        message, **reported, status=status, code=code, param=param, retryable=temporary, try_next_target=temporary
     )
 
 
 def error_location(error: BaseException) -> dict[str, Any]:
-    """Where a fault of ours happened: no message, which may quote a request."""
+    """Where a fault of the gateway occurred, without its message, which may quote a request."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "exception": type(error).__name__,
@@ -259,6 +259,6 @@ Fault = TypeVar("Fault", bound=BaseException)
 
 
 def without_traceback(error: Fault) -> Fault:
-    """The same error without the frames that it came through: they would keep the request in memory, in a cycle."""
+    """The same error without its traceback, whose frames would keep the request in memory, in a reference cycle."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error

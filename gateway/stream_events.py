@@ -1,20 +1,21 @@
-"""What flows through a stream."""
+"""The items of a stream."""
 
 from enum import Enum
 from typing import Final, NamedTuple
 
 
 class Event(NamedTuple):
-    """One event of a vendor's stream. `name` is the SSE event's name, "" where there is none."""
+    """One event of a vendor's stream; `name` is the SSE event's name, "" where there is none."""
 
     name: str
     data: bytes
 
 
 class Pause(Enum):
-    """Stands in a stream of blocks, events or chunks where what has arrived is used up, or nothing came for a while.
+    """
+    An item of a stream of blocks, events or chunks: everything that has arrived is consumed, or nothing arrived for a while.
 
-    Whoever translates a stream passes it on as it comes.
+    Whoever transforms a stream passes it on.
     """
 
     PAUSE = 0

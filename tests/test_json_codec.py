@@ -1,3 +1,5 @@
+"""JSON without loss."""
+
 import pytest
 
 from gateway.json_codec import dumps, loads
@@ -12,16 +14,16 @@ from gateway.json_codec import dumps, loads
         b'{"text":"1234567890123456789012345"}',
     ],
 )
-def test_numbers_of_any_length_survive_to_the_letter(text):
+def test_an_integer_of_any_length_is_written_as_it_was_read(text):
     assert dumps(loads(text)) == text
 
 
-def test_integers_of_64_bits_stay_numbers():
+def test_an_integer_of_64_bits_is_a_number():
     assert loads(b'{"seed":9223372036854775807}') == {"seed": 9223372036854775807}
 
 
 @pytest.mark.parametrize("text", [b"{", b"NaN", b"Infinity", b"1e999", b'"\xff"', b'"\\ud800"', b"[" * 10_000, b""])
-def test_what_is_no_json_is_a_value_error(text):
+def test_a_text_that_is_no_json_is_a_value_error(text):
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the parser says
         loads(text)
 

@@ -1,1 +1,1 @@
-"""The built-in provider: a stand-in for a model that answers at once, and a transport that serves it without a socket."""
+"""The built-in provider: a model that responds at once, and a transport that serves it without a socket."""

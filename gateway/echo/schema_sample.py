@@ -1,13 +1,15 @@
-"""A value that fits a JSON schema: the plainest one, the same every time."""
+"""A value that is valid under a JSON schema (draft 2020-12): the simplest one, the same every time."""
 
 from math import isfinite
 from typing import Any
 
-DEEP = 12
-"""Levels after which a schema that contains itself is left at its emptiest."""
-MOST_VALUES = 5_000
-LONGEST = 10_000
-TEXTS = {
+# Levels after which optional properties are omitted, so that a schema that refers to itself has an end.
+FULL_DEPTH = 12
+MAX_DEPTH = 4 * FULL_DEPTH
+MAX_VALUES = 5_000
+MAX_TEXT = 10_000
+# One value for each `format` of the Validation vocabulary, 7.3, that is in use.
+FORMATS = {
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
     "time": "00:00:00Z",
@@ -22,11 +24,11 @@ TEXTS = {
 
 
 class TooLarge(ValueError):
-    """What fits the schema has more values than anybody wants to see."""
+    """A valid value would have more members or characters than are made here."""
 
 
 def sample(schema: Any) -> Any:
-    """`$ref`s within the schema are followed; `pattern` and `not` are beyond it. Raises TooLarge."""
+    """A value for the schema; `$ref`s within it are followed, `pattern` and `not` are ignored. Raises TooLarge."""
     return _Sampler(schema).value(schema, 0)
 
 
@@ -34,13 +36,13 @@ class _Sampler:
     """One sample of one schema, whose `$ref`s point into `root`."""
 
     def __init__(self, root: Any) -> None:
-        self._root, self._left = root, MOST_VALUES
+        self._root, self._remaining = root, MAX_VALUES
 
     def value(self, schema: Any, depth: int) -> Any:
-        self._left -= 1
-        if self._left < 0 or depth > 4 * DEEP:
-            raise TooLarge(f"a schema that takes more than {MOST_VALUES} values to fill")
-        if not isinstance(schema, dict):
+        self._remaining -= 1
+        if self._remaining < 0 or depth > MAX_DEPTH:
+            raise TooLarge(f"a schema that takes more than {MAX_VALUES} values to fill")
+        if not isinstance(schema, dict):  # `true` allows any value
             return {}
         for name in ("const", "default"):
             if name in schema:
@@ -49,13 +51,13 @@ class _Sampler:
             if isinstance(schema.get(name), list) and schema[name]:
                 return schema[name][0]
         match schema:
-            case {"$ref": str(ref)}:
-                return self.value(_found(ref, self._root), depth + 1) if depth < 2 * DEEP else None
+            case {"$ref": str(reference)}:
+                return self.value(_resolve(reference, self._root), depth + 1) if depth < 2 * FULL_DEPTH else None
             case {"allOf": [_, *_] as parts}:
                 rest = {name: value for name, value in schema.items() if name != "allOf"}
-                return self.value(_merged([rest, *parts], self._root), depth + 1)
+                return self.value(_merge([rest, *parts], self._root), depth + 1)
             case {"anyOf": [_, *_] as options} | {"oneOf": [_, *_] as options}:
-                return self.value(_simplest(options) if depth > DEEP else options[0], depth + 1)
+                return self.value(_simplest(options) if depth > FULL_DEPTH else options[0], depth + 1)
         return self._typed(schema, depth)
 
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
@@ -71,72 +73,76 @@ class _Sampler:
             case "null":
                 return None
             case "array":
-                least = _count(schema, "minItems", 0 if depth > DEEP else 1)
-                return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(least)]
+                length = _count(schema, "minItems", 0 if depth > FULL_DEPTH else 1)
+                return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(length)]
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         required = schema.get("required")
-        wanted = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-        names = wanted if depth > DEEP else [*properties, *(name for name in wanted if name not in properties)]
+        required = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+        if depth > FULL_DEPTH:
+            names = required
+        else:
+            names = [*properties, *(name for name in required if name not in properties)]
         return {name: self.value(properties.get(name, {}), depth + 1) for name in names}
 
 
 def _count(schema: dict[str, Any], name: str, default: int) -> int:
-    """A keyword that counts something; whatever else stands there says nothing."""
+    """The value of a keyword that counts something; the default if it is no such number."""
     value = schema.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
 
 
 def _text(schema: dict[str, Any]) -> str:
-    least, most = _count(schema, "minLength", 0), _count(schema, "maxLength", LONGEST)
-    if least > LONGEST:
-        raise TooLarge(f"a text of more than {LONGEST} characters")
-    return TEXTS.get(str(schema.get("format")), "echo").ljust(least, ".")[:most]
+    min_length, max_length = _count(schema, "minLength", 0), _count(schema, "maxLength", MAX_TEXT)
+    if min_length > MAX_TEXT:
+        raise TooLarge(f"a text of more than {MAX_TEXT} characters")
+    return FORMATS.get(str(schema.get("format")), "echo").ljust(min_length, ".")[:max_length]
 
 
-def _number(schema: dict[str, Any], whole: bool) -> Any:
+def _number(schema: dict[str, Any], is_integer: bool) -> Any:
     def bound(*names: str) -> float | int | None:
-        found = (schema.get(name) for name in names)
-        return next((one for one in found if isinstance(one, int | float) and not isinstance(one, bool)), None)
+        values = (schema.get(name) for name in names)
+        return next((value for value in values if isinstance(value, int | float) and not isinstance(value, bool)), None)
 
-    least, most = bound("minimum", "exclusiveMinimum"), bound("maximum", "exclusiveMaximum")
-    value = least if least is not None else 0 if most is None or most >= 0 else most
+    minimum, maximum = bound("minimum", "exclusiveMinimum"), bound("maximum", "exclusiveMaximum")
+    value = minimum if minimum is not None else 0 if maximum is None or maximum >= 0 else maximum
     step = bound("multipleOf") or 1
     if step <= 0 or not isfinite(value / step):
         return value
-    value = -(-value // step) * step
+    value = -(-value // step) * step  # rounded up to a multiple
     if value == schema.get("exclusiveMinimum"):
         value += step
     if value == schema.get("exclusiveMaximum"):
         value -= step
-    return int(value) if whole else value
+    return int(value) if is_integer else value
 
 
 def _simplest(options: list[Any]) -> Any:
-    flat = [one for one in options if isinstance(one, dict) and not {"$ref", "properties"} & one.keys()]
+    """The last option without members of its own, such as `{"type": "null"}`: it ends a recursion."""
+    flat = [option for option in options if isinstance(option, dict) and not {"$ref", "properties"} & option.keys()]
     return (flat or options)[-1]
 
 
-def _merged(parts: list[Any], root: Any) -> dict[str, Any]:
+def _merge(parts: list[Any], root: Any) -> dict[str, Any]:
     """One schema for all the parts of an `allOf`."""
     merged: dict[str, Any] = {}
     for part in parts:
-        found = _found(part["$ref"], root) if isinstance(part, dict) and isinstance(part.get("$ref"), str) else part
-        for name, value in (found if isinstance(found, dict) else {}).items():
-            known = merged.get(name)
-            if isinstance(known, dict) and isinstance(value, dict):
-                merged[name] = {**known, **value}
-            elif isinstance(known, list) and isinstance(value, list) and len(known) < MOST_VALUES:
-                merged[name] = [*known, *value]
+        schema = _resolve(part["$ref"], root) if isinstance(part, dict) and isinstance(part.get("$ref"), str) else part
+        for name, value in (schema if isinstance(schema, dict) else {}).items():
+            present = merged.get(name)
+            if isinstance(present, dict) and isinstance(value, dict):
+                merged[name] = {**present, **value}
+            elif isinstance(present, list) and isinstance(value, list) and len(present) < MAX_VALUES:
+                merged[name] = [*present, *value]
             else:
                 merged[name] = value
     return merged
 
 
-def _found(ref: str, root: Any) -> Any:
-    """What a `#/a/b` points to; anything else is an empty schema."""
-    here = root
-    for step in ref.removeprefix("#").split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        here = here.get(name, {}) if isinstance(here, dict) else {}
-    return here
+def _resolve(reference: str, root: Any) -> Any:
+    """The schema that a JSON Pointer such as `#/$defs/a` refers to; an empty one where there is none."""
+    schema = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")  # RFC 6901, 4
+        schema = schema.get(name, {}) if isinstance(schema, dict) else {}
+    return schema

@@ -1,4 +1,4 @@
-"""The upstream of the built-in model: an OpenAI-dialect server without a socket."""
+"""The upstream of the built-in model: an OpenAI-compatible server without a socket."""
 
 import itertools
 import time
@@ -15,28 +15,33 @@ from gateway.transport.client_watch import ClientWatch
 
 
 class EchoAdapter(BaseAdapter):
-    """Serves `echo://`; `pace` in seconds a word."""
+    """Serves `echo://`; `pace` is in seconds per word."""
 
     def __init__(self, pace: float, sleep: Callable[[float], None]) -> None:
         super().__init__()
         self._pace, self._sleep, self._count = pace, sleep, itertools.count()
 
     def open(
-        self, _method: str, url: str, _headers: Mapping[str, str], read_body: bytes, watch: ClientWatch
+        self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, watch: ClientWatch
     ) -> "EchoExchange":
         try:
-            return self._answer(url, loads(read_body), watch)
-        except model.Refused as error:
-            said = {"message": str(error), "type": "invalid_request_error", "param": error.param, "code": None}
-            return EchoExchange(dumps({"error": said}), status=400)
+            return self._respond(url, loads(body), watch)
+        except model.Refused as refused:
+            error = {
+                "message": str(refused),
+                "type": "invalid_request_error",
+                "param": refused.param,
+                "code": None,
+            }
+            return EchoExchange(dumps({"error": error}), status=400)
 
-    def _answer(self, url: str, asked: Any, watch: ClientWatch) -> "EchoExchange":
+    def _respond(self, url: str, request: Any, watch: ClientWatch) -> "EchoExchange":
         if url.endswith("/embeddings"):
-            return EchoExchange(dumps(model.embeddings(asked)))
+            return EchoExchange(dumps(model.embeddings(request)))
         ident, created = f"chatcmpl-echo-{next(self._count)}", int(time.time())
-        if not asked.get("stream"):
-            return EchoExchange(dumps(model.completion(asked, ident, created)))
-        frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in model.chunks(asked, ident, created)]
+        if not request.get("stream"):
+            return EchoExchange(dumps(model.completion(request, ident, created)))
+        frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in model.chunks(request, ident, created)]
         return EchoExchange(b"", self._paced([*frames, b"data: [DONE]\n\n"], watch))
 
     def send(self, *_args: Any, **_options: Any) -> requests.Response:
@@ -56,12 +61,12 @@ class EchoAdapter(BaseAdapter):
 
 
 class EchoExchange:
-    """An exchange that has happened already."""
+    """An Exchange whose response is there from the start."""
 
-    def __init__(self, read_body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
+    def __init__(self, body: bytes, blocks: Iterable[bytes | Pause] = (), status: int = 200) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = {"content-type": "application/json" if read_body else "text/event-stream"}
-        self._body, self._blocks = read_body, iter(blocks)
+        self.headers: Mapping[str, str] = {"content-type": "application/json" if body else "text/event-stream"}
+        self._body, self._blocks = body, iter(blocks)
 
     def wait_for_headers(self) -> Iterator[Pause]:
         return iter(())
