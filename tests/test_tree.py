@@ -1,4 +1,4 @@
-"""What no linter says of the rooms, read from their syntax trees: who sleeps, who reads the environment, who names a vendor."""
+"""Rules for the folders of gateway/ that no linter checks, checked on the modules' syntax trees."""
 
 import ast
 import dataclasses
@@ -13,15 +13,20 @@ from gateway.routing.call import Call
 
 ROOT = Path(__file__).parents[1]
 PURE = ("dialects/", "openai_types.py", "stream_events.py", "json_codec.py", "errors.py")
-IMPURE = (
+IMPURE_MODULES = (
     *("flask", "requests", "urllib3", "http", "socket", "ssl", "select", "os", "sys", "subprocess", "threading"),
     *("time", "datetime", "uuid", "random", "secrets", "logging", "structlog"),
 )
-SHELL = ("flask", "flask_cors", "flask_limiter", "flask_swagger_ui", "werkzeug", "marshmallow", "apispec")
+WEB_PACKAGES = ("flask", "flask_cors", "flask_limiter", "flask_swagger_ui", "werkzeug", "marshmallow", "apispec")
 SLEEPS = ("time.sleep", "gevent.sleep")
 ENVIRONMENT = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "dotenv.")
-NETWORK = (
-    *("socket.", "ssl.", "select.", "http.client.", "http.server.", "urllib.request.", "urllib3."),
+# What opens a socket. The constants of `socket` open none: server/ and web/ shut down sockets that gunicorn accepted.
+SOCKETS = (
+    *(
+        f"socket.{name}"
+        for name in ("socket", "SocketType", "create_connection", "create_server", "fromfd", "socketpair")
+    ),
+    *("ssl.", "select.", "http.client.", "http.server.", "urllib.request.", "urllib3."),
     *(
         f"requests.{name}"
         for name in ("Session", "session", "request", "get", "post", "put", "patch", "delete", "head")
@@ -32,20 +37,20 @@ Rule = Callable[[ast.Module], Iterator[str]]
 
 
 def aliases(tree: ast.Module) -> dict[str, str]:
-    """What each imported name stands for: `{"nap": "time.sleep"}`."""
-    found = {}
+    """The full name of each imported name: `{"nap": "time.sleep"}`."""
+    names = {}
     for node in ast.walk(tree):
         match node:
             case ast.Import():
-                tops = [(a.asname, a.name) if a.asname else (a.name.partition(".")[0],) * 2 for a in node.names]
-                found |= dict(tops)
+                modules = [(a.asname, a.name) if a.asname else (a.name.partition(".")[0],) * 2 for a in node.names]
+                names |= dict(modules)
             case ast.ImportFrom(module=str(module)):
-                found |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
-    return found
+                names |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
+    return names
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """Every module that is imported, and every name from one, with its module before it."""
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Every imported module, and every name imported from one, with its module before it."""
     for node in ast.walk(tree):
         match node:
             case ast.Import():
@@ -54,66 +59,92 @@ def imported(tree: ast.Module) -> Iterator[str]:
                 yield from (f"{module}.{a.name}" for a in node.names)
 
 
-def used(tree: ast.Module) -> Iterator[str]:
+def used_names(tree: ast.Module) -> Iterator[str]:
     """
     Every name that leads into an imported module, in full: `time.sleep`, however it was imported.
 
-    Annotations use nothing: who is handed a session may say so.
+    Annotations are no uses: a function that is handed a session may say so.
     """
-    known, said = aliases(tree), {part for node in ast.walk(tree) for part in annotated(node)}
+    full_names, annotations = aliases(tree), {part for node in ast.walk(tree) for part in annotation_of(node)}
     for node in ast.walk(tree):
-        path = dotted(node) if node not in said else ""
+        path = dotted_name(node) if node not in annotations else ""
         first, dot, rest = path.partition(".")
-        if first in known:
-            yield known[first] + dot + rest
+        if first in full_names:
+            yield full_names[first] + dot + rest
 
 
-def annotated(node: ast.AST) -> Iterator[ast.AST]:
+def annotation_of(node: ast.AST) -> Iterator[ast.AST]:
     """Every node of a node's own annotation."""
     match node:
         case (
-            ast.arg(annotation=ast.AST() as said)
-            | ast.AnnAssign(annotation=said)
-            | ast.FunctionDef(returns=ast.AST() as said)
+            ast.arg(annotation=ast.AST() as annotation)
+            | ast.AnnAssign(annotation=annotation)
+            | ast.FunctionDef(returns=ast.AST() as annotation)
         ):
-            yield from ast.walk(said)
+            yield from ast.walk(annotation)
 
 
-def dotted(node: ast.AST) -> str:
+def dotted_name(node: ast.AST) -> str:
     match node:
         case ast.Name(id=name):
             return name
-        case ast.Attribute(value=value, attr=attr) if dotted(value):
-            return f"{dotted(value)}.{attr}"
+        case ast.Attribute(value=value, attr=attribute) if dotted_name(value):
+            return f"{dotted_name(value)}.{attribute}"
     return ""
 
 
 def uses(*names: str) -> Rule:
     """The names of the list that a module uses; one with a dot at its end stands for all of that module."""
 
-    def found(tree: ast.Module) -> Iterator[str]:
-        for name in {*used(tree), *imported(tree)}:
+    def violations(tree: ast.Module) -> Iterator[str]:
+        for name in {*used_names(tree), *imported_names(tree)}:
             if any(name == banned or name.startswith(banned.rstrip(".") + ".") for banned in names):
                 yield name
 
-    return found
+    return violations
 
 
 def imports(*modules: str) -> Rule:
-    def found(tree: ast.Module) -> Iterator[str]:
-        yield from (name for name in imported(tree) if any(f"{name}.".startswith(f"{module}.") for module in modules))
+    def violations(tree: ast.Module) -> Iterator[str]:
+        for name in imported_names(tree):
+            if any(f"{name}.".startswith(f"{module}.") for module in modules):
+                yield name
 
-    return found
+    return violations
 
 
 def calls(*names: str) -> Rule:
-    def found(tree: ast.Module) -> Iterator[str]:
+    def violations(tree: ast.Module) -> Iterator[str]:
         for node in ast.walk(tree):
             match node:
                 case ast.Call(func=ast.Name(id=name)) if name in names:
                     yield name
 
-    return found
+    return violations
+
+
+def sleeps(tree: ast.Module) -> Iterator[str]:
+    """Calls of sleep, and waits for an event that nobody can set, since only its `wait` is used."""
+    yield from uses(*SLEEPS)(tree)
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        nodes = list(ast.walk(function))
+        events = {
+            node.targets[0].id
+            for node in nodes
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and is_new_event(node.value)
+        }
+        waits = [node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "wait"]
+        yield from ("Event().wait" for value in waits if is_new_event(value))
+        for event in events:
+            loads = [node for node in nodes if isinstance(node, ast.Name) and node.id == event]
+            if all(node in waits for node in loads if isinstance(node.ctx, ast.Load)):
+                yield f"{event}.wait"
+
+
+def is_new_event(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and dotted_name(node.func).rpartition(".")[2] == "Event"
 
 
 def compares_vendors(tree: ast.Module) -> Iterator[str]:
@@ -121,113 +152,120 @@ def compares_vendors(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Compare(left=left, comparators=others):
-                yield from (name for side in (left, *others) for name in vendors(side))
+                yield from (name for side in (left, *others) for name in vendor_names(side))
             case ast.MatchValue(value=value):
-                yield from vendors(value)
+                yield from vendor_names(value)
             case ast.Call(func=ast.Attribute(attr="startswith" | "endswith"), args=args):
-                yield from (name for arg in args for name in vendors(arg))
+                yield from (name for arg in args for name in vendor_names(arg))
 
 
-def vendors(node: ast.expr) -> Iterator[str]:
+def vendor_names(node: ast.expr) -> Iterator[str]:
     """The vendors' names among the constants of a comparison's side."""
     match node:
         case ast.Constant(value=str(text)) if text.strip("/_-").lower() in VENDORS_BY_NAME:
             yield text
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-            yield from (name for part in parts for name in vendors(part))
+            yield from (name for part in parts for name in vendor_names(part))
 
 
+WAITS = "only routing/router makes a request wait, and background threads wait on an event that ends them"
+READS_ENVIRONMENT = "only config/settings reads the environment"
+OPENS_SOCKETS = "only transport/ opens sockets"
+KNOWS_VENDORS = "only adapters and tables know a vendor by its name"
+KNOWS_FLASK = "flask and marshmallow stay in web/"
+IMPORTS_WEB = "nothing but the factory imports web/"
+# Each rule, and the folders and modules that it does not apply to, by how their paths begin.
 RULES: dict[str, tuple[Rule, tuple[str, ...]]] = {
-    "only the router sleeps": (uses(*SLEEPS), ("routing/router.py",)),
-    "only the settings read the environment": (uses(*ENVIRONMENT), ("config/settings.py",)),
-    "only the transport opens sockets": (uses(*NETWORK), ("transport/",)),
-    "only adapters and tables know a vendor by its name": (
-        compares_vendors,
-        ("dialects/", "catalog/", "config/settings.py"),
-    ),
-    "flask and marshmallow stay in the web room": (imports(*SHELL), ("web/",)),
-    "nothing but the factory imports the web room": (imports("gateway.web"), ("web/",)),
+    WAITS: (sleeps, ("routing/router.py", "health/probes.py", "web/body.py")),
+    READS_ENVIRONMENT: (uses(*ENVIRONMENT), ("config/settings.py",)),
+    OPENS_SOCKETS: (uses(*SOCKETS), ("transport/",)),
+    KNOWS_VENDORS: (compares_vendors, ("dialects/", "catalog/", "config/settings.py")),
+    KNOWS_FLASK: (imports(*WEB_PACKAGES), ("web/",)),
+    IMPORTS_WEB: (imports("gateway.web"), ("web/",)),
 }
-"""Each rule, and the rooms that it is not for, by how their paths begin."""
 
 MODULES = {path.relative_to(ROOT / "gateway").as_posix(): path for path in sorted((ROOT / "gateway").rglob("*.py"))}
 
 
-def broken(rule: Rule, names: list[str]) -> dict[str, list[str]]:
-    found = {name: sorted(rule(ast.parse(MODULES[name].read_text(encoding="utf-8")))) for name in names}
-    return {name: faults for name, faults in found.items() if faults}
+def violations(rule: Rule, names: list[str]) -> dict[str, list[str]]:
+    by_module = {name: sorted(rule(ast.parse(MODULES[name].read_text(encoding="utf-8")))) for name in names}
+    return {name: found for name, found in by_module.items() if found}
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_every_room_keeps_the_rule_that(name):
-    rule, rooms = RULES[name]
-    assert broken(rule, [module for module in MODULES if not module.startswith(rooms)]) == {}
+def test_every_module_follows_the_rule_that(name):
+    rule, exempt = RULES[name]
+    assert violations(rule, [module for module in MODULES if not module.startswith(exempt)]) == {}
 
 
-def test_adapters_and_framing_are_pure():
+def test_dialects_and_the_modules_at_the_top_are_pure():
     pure = [module for module in MODULES if module.startswith(PURE)]
-    assert broken(imports(*IMPURE), pure) == {}
-    assert broken(calls("open", "print", "input", "exec", "eval"), pure) == {}
+    assert violations(imports(*IMPURE_MODULES), pure) == {}
+    assert violations(calls("open", "print", "input", "exec", "eval"), pure) == {}
 
 
-def test_every_rule_has_the_rooms_that_it_is_not_for():
-    rooms = {room for _, rooms in RULES.values() for room in rooms} | set(PURE)
-    assert [room for room in rooms if not any(module.startswith(room) for module in MODULES)] == []
+def test_every_path_in_the_rules_exists():
+    paths = {path for _, exempt in RULES.values() for path in exempt} | set(PURE)
+    assert [path for path in paths if not any(module.startswith(path) for module in MODULES)] == []
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("only the router sleeps", "import time\ntime.sleep(1)"),
-        ("only the router sleeps", "import time as clock\nnap = clock.sleep"),
-        ("only the router sleeps", "from time import sleep as nap"),
-        ("only the settings read the environment", "import os\nos.environ['HOME']"),
-        ("only the settings read the environment", "from os import getenv"),
-        ("only the settings read the environment", "import os\nos.environ.get('HOME')"),
-        ("only the settings read the environment", "from dotenv import load_dotenv"),
-        ("only the transport opens sockets", "import socket\nsocket.create_connection(('a', 1))"),
-        ("only the transport opens sockets", "from http.client import HTTPConnection"),
-        ("only the transport opens sockets", "import http.client\nhttp.client.HTTPConnection('a')"),
-        ("only the transport opens sockets", "import requests\nrequests.post('http://a')"),
-        ("only the transport opens sockets", "from requests import Session"),
-        ("only adapters and tables know a vendor by its name", "provider == 'anthropic'"),
-        ("only adapters and tables know a vendor by its name", "'groq' != provider"),
-        ("only adapters and tables know a vendor by its name", "provider in ('openai', 'xai')"),
-        ("only adapters and tables know a vendor by its name", "match provider:\n    case 'mistral': pass"),
-        ("only adapters and tables know a vendor by its name", "model.startswith('anthropic/')"),
-        ("flask and marshmallow stay in the web room", "from flask import g"),
-        ("flask and marshmallow stay in the web room", "import marshmallow.fields as f"),
-        ("nothing but the factory imports the web room", "from gateway.web import chat"),
-        ("nothing but the factory imports the web room", "from gateway.web.chat import blueprint"),
-        ("nothing but the factory imports the web room", "from gateway import web"),
+        (WAITS, "import time\ntime.sleep(1)"),
+        (WAITS, "import time as clock\nnap = clock.sleep"),
+        (WAITS, "from time import sleep as nap"),
+        (WAITS, "import threading\ndef nap():\n    threading.Event().wait(1)"),
+        (WAITS, "import threading\ndef nap():\n    tick = threading.Event()\n    while not tick.wait(1): pass"),
+        (READS_ENVIRONMENT, "import os\nos.environ['HOME']"),
+        (READS_ENVIRONMENT, "from os import getenv"),
+        (READS_ENVIRONMENT, "import os\nos.environ.get('HOME')"),
+        (READS_ENVIRONMENT, "from dotenv import load_dotenv"),
+        (OPENS_SOCKETS, "import socket\nsocket.create_connection(('a', 1))"),
+        (OPENS_SOCKETS, "import socket\nsocket.socket()"),
+        (OPENS_SOCKETS, "from socket import socket"),
+        (OPENS_SOCKETS, "from http.client import HTTPConnection"),
+        (OPENS_SOCKETS, "import http.client\nhttp.client.HTTPConnection('a')"),
+        (OPENS_SOCKETS, "import requests\nrequests.post('http://a')"),
+        (OPENS_SOCKETS, "from requests import Session"),
+        (KNOWS_VENDORS, "provider == 'anthropic'"),
+        (KNOWS_VENDORS, "'groq' != provider"),
+        (KNOWS_VENDORS, "provider in ('openai', 'xai')"),
+        (KNOWS_VENDORS, "match provider:\n    case 'mistral': pass"),
+        (KNOWS_VENDORS, "model.startswith('anthropic/')"),
+        (KNOWS_FLASK, "from flask import g"),
+        (KNOWS_FLASK, "import marshmallow.fields as f"),
+        (IMPORTS_WEB, "from gateway.web import chat"),
+        (IMPORTS_WEB, "from gateway.web.chat import blueprint"),
+        (IMPORTS_WEB, "from gateway import web"),
     ],
 )
-def test_a_rule_sees_what_it_forbids(name, source):
+def test_a_rule_notices_a_violation(name, source):
     assert list(RULES[name][0](ast.parse(source)))
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("only the router sleeps", "import time\ntime.monotonic()\ndef wait(sleep): sleep(1)"),
-        ("only the settings read the environment", "import os\nos.urandom(32)"),
-        ("only the transport opens sockets", "import requests\ntry: pass\nexcept requests.RequestException: pass"),
-        (
-            "only the transport opens sockets",
-            "import requests\ndef ask(session: requests.Session): session.get('http://a')",
-        ),
-        ("only adapters and tables know a vendor by its name", "status == 'ok'\ntable = {'openai': 1}"),
-        ("flask and marshmallow stay in the web room", "import flaskless"),
-        ("nothing but the factory imports the web room", "from gateway.website import page"),
+        (WAITS, "import time\ntime.monotonic()\ndef wait(sleep): sleep(1)"),
+        (WAITS, "class Thread:\n    def run(self):\n        while not self.ended.wait(1): pass"),
+        (WAITS, "import threading\ndef run():\n    ended = threading.Event()\n    start(ended)\n    ended.wait(1)"),
+        (READS_ENVIRONMENT, "import os\nos.urandom(32)"),
+        (OPENS_SOCKETS, "import requests\ntry: pass\nexcept requests.RequestException: pass"),
+        (OPENS_SOCKETS, "import requests\ndef fetch(session: requests.Session): session.get('http://a')"),
+        (OPENS_SOCKETS, "import socket\ndef end(client): client.shutdown(socket.SHUT_RD)"),
+        (KNOWS_VENDORS, "status == 'ok'\ntable = {'openai': 1}"),
+        (KNOWS_FLASK, "import flaskless"),
+        (IMPORTS_WEB, "from gateway.website import page"),
     ],
 )
-def test_a_rule_leaves_alone_what_it_allows(name, source):
+def test_a_rule_allows_what_is_no_violation(name, source):
     assert list(RULES[name][0](ast.parse(source))) == []
 
 
-def written(field: str) -> set[str]:
+def writers_of(field: str) -> set[str]:
     """The modules that assign a field of a call, or append to it."""
-    found = set()
+    modules = set()
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -244,10 +282,9 @@ def written(field: str) -> set[str]:
                 case _:
                     continue
             calls = ("self",) if name == "routing/call.py" else ("call", "self.call", "self._call")
-            paths = {dotted(part) for part in assigned}
-            if paths & {f"{call}.{field}" for call in calls}:
-                found.add(name)
-    return found
+            if {dotted_name(part) for part in assigned} & {f"{call}.{field}" for call in calls}:
+                modules.add(name)
+    return modules
 
 
 OWNERS = re.findall(
@@ -259,7 +296,7 @@ OWNERS = re.findall(
     ("field", "owner"), [(field, owner) for fields, owner in OWNERS for field in re.findall(r"\w+", fields)]
 )
 def test_each_field_of_a_call_is_written_by_its_owner_alone(field, owner):
-    assert all(module.startswith(owner) for module in written(field) - {"web/calls.py"})
+    assert all(module.startswith(owner) for module in writers_of(field) - {"web/calls.py"})
     assert field in {member.name for member in dataclasses.fields(Call)}
 
 
@@ -269,6 +306,6 @@ def test_every_field_of_a_call_has_an_owner():
 
 
 def test_the_writers_of_a_field_are_found():
-    assert written("served_by") == {"routing/attempt.py"}
-    assert written("attempts") == {"routing/call.py"}
-    assert written("usage") == {"completions/completion.py", "completions/event_stream.py"}
+    assert writers_of("served_by") == {"routing/attempt.py"}
+    assert writers_of("attempts") == {"routing/call.py"}
+    assert writers_of("usage") == {"completions/completion.py", "completions/event_stream.py"}
