@@ -1,8 +1,9 @@
 """
-gunicorn's settings, from the same environment and file as the gateway's own.
+The settings of gunicorn 27.0, from the same environment and file as the gateway's own.
 
-It runs before gevent has patched the standard library: nothing here may import ssl or requests. SIGHUP runs it again:
-a configuration that has become wrong is reported, and the one before it stays in force.
+It runs before gevent has patched the standard library: nothing here may import ssl or requests. SIGHUP runs it again: a
+configuration that has become invalid is reported, and the one before it stays in force.
+https://docs.gunicorn.org/en/stable/settings.html
 """
 
 import contextlib
@@ -17,10 +18,11 @@ from typing import Any
 
 from gateway.config.settings import CachedSettings, ConfigurationError, environment, read
 
+# The variable that prometheus_client finds the folder of its multiprocess mode by.
 METRICS, METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR", "pointsman-metrics-"
-inherited = os.environ  # noqa: TID251 - to hand a folder on to the workers, not to be configured by
+inherited = os.environ  # noqa: TID251 - to pass a folder on to the workers, not to read settings
+# More than any worker needs: a stream has two sockets.
 OPEN_FILES = 1 << 20
-"""More than any worker needs: a stream has two sockets."""
 
 try:
     CachedSettings.settings = read(environment())
@@ -42,47 +44,55 @@ threads = settings.threads
 worker_connections = settings.connections
 keepalive = settings.keepalive
 graceful_timeout = settings.graceful_timeout
-timeout = 60  # silence of a worker, not of a stream: workers of both classes report while they stream
-limit_request_line = 8190  # the most that it knows: a model's name may be in it
-max_requests = 0  # a worker that waits for its long streams before it retires accepts nobody meanwhile
+# Seconds without a heartbeat after which the master kills a worker. Workers of both classes send it while they stream.
+timeout = 60
+# gunicorn's maximum: the name of a model may be in the path.
+limit_request_line = 8190
+# No worker is replaced after a number of requests: while it waited for its long streams, it would accept no connection.
+max_requests = 0
 loglevel = settings.log_level
-accesslog = None  # the gateway logs a line a request itself
-forwarded_allow_ips = "*"  # whom to believe is TRUSTED_PROXIES' business, in the gateway; here nothing is believed:
+# The gateway logs a line per request itself.
+accesslog = None
+# TRUSTED_PROXIES says in the gateway which forwarded headers to trust; gunicorn passes all of them on and uses none.
+forwarded_allow_ips = "*"
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
-control_socket_disable = True  # it is one for all instances of a user, and the second steals it
-if Path("/dev/shm").is_dir():  # noqa: S108 - the heartbeat's file: on a disk it can block a worker
+# The control socket has the same path for all instances of a user: the second instance would take it over.
+control_socket_disable = True
+# The heartbeat is a file, which on a disk can block a worker:
+# https://docs.gunicorn.org/en/stable/faq.html#how-do-i-avoid-gunicorn-excessively-blocking-in-os-fchmod
+if Path("/dev/shm").is_dir():  # noqa: S108
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
 with contextlib.suppress(ValueError, OSError):
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    reach = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (reach, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft_limit = OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
 
 
-def post_worker_init(worker: object) -> None:  # noqa: ARG001 - gunicorn's own signature
-    """What the application is made of stays: not looked through again and again for what is garbage, a request costs a sixth less."""
+def post_worker_init(worker: object) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Exempt the application's objects from garbage collection: they live as long as the worker; it saves a sixth per request."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 
 
 def on_starting(server: object) -> None:  # noqa: ARG001
-    """The workers share a folder for what they tell Prometheus, if there is room for one; prometheus_client looks for its name."""
+    """Make the folder in which the workers share their metrics, in memory if that is possible."""
     if METRICS not in inherited:
         with contextlib.suppress(OSError):
-            shared = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-            inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=shared)
+            parent = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+            inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=parent)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001
-    """What a worker that ended said of its targets is over."""
-    for said in Path(inherited.get(METRICS, "/nowhere")).glob(f"*_{worker.pid}.db"):
-        said.unlink(missing_ok=True)
+    """Remove the metrics of a worker that ended: they are about the state of its own targets."""
+    for file in Path(inherited.get(METRICS, "/nowhere")).glob(f"*_{worker.pid}.db"):
+        file.unlink(missing_ok=True)
 
 
 def on_exit(server: Any) -> None:
-    """Leave no folder behind that this process made, unless another server has inherited it."""
+    """Remove the folder, if this process made it and no new master has inherited it (SIGUSR2)."""
     folder = Path(inherited.get(METRICS, "/nowhere"))
     if folder.name.startswith(f"{METRICS_FOLDER}{os.getpid()}-") and not server.reexec_pid:
         shutil.rmtree(folder, ignore_errors=True)
