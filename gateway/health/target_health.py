@@ -97,7 +97,7 @@ class TargetHealth:
         self.in_flight = self.queued_calls = 0
         # Of streams until their first content; of plain responses, which come all at once, until their end.
         self.first_content, self.plain = LatencyTracker(clock), LatencyTracker(clock)
-        self._retries_left = RETRY_RESERVE
+        self._retry_tokens = RETRY_RESERVE
         self._cooldown_until, self._cooldown_reason = -math.inf, ""
         self._cooldown_error: UpstreamFault | None = None
 
@@ -138,20 +138,20 @@ class TargetHealth:
             breaker.probing = breaker.tripped
             self.in_flight += 1
             if not again:
-                self._retries_left = min(RETRY_RESERVE, self._retries_left + RETRIES_PER_CALL)
+                self._retry_tokens = min(RETRY_RESERVE, self._retry_tokens + RETRIES_PER_CALL)
             return TargetLease(self, probe=breaker.openings if breaker.tripped else None, clock=self._clock)
 
     def take_retry(self) -> bool:
         """Take a retry from the budget; False if there is none left."""
         with self.breaker.lock:
-            available = self._retries_left >= 1
-            self._retries_left -= available
+            available = self._retry_tokens >= 1
+            self._retry_tokens -= available
         return available
 
     def return_retry(self) -> None:
         """Give back what was taken for a retry that never began."""
         with self.breaker.lock:
-            self._retries_left = min(RETRY_RESERVE, self._retries_left + 1)
+            self._retry_tokens = min(RETRY_RESERVE, self._retry_tokens + 1)
 
     def add_queued(self, calls: int) -> None:
         """So many more calls, or fewer, wait for the target."""

@@ -206,9 +206,9 @@ class UpstreamAttempt:
 
     def _bound_idle_time(self) -> None:
         """The first content is there: from now on the time between events is bounded."""
-        own_timeout = self.target.idle_timeout
+        idle_timeout = self.target.idle_timeout
         self.watch.content_started(
-            *self._deadline(), self._caller.timeouts.idle if own_timeout is None else own_timeout
+            *self._deadline(), self._caller.timeouts.idle if idle_timeout is None else idle_timeout
         )
 
     def _deadline(self) -> tuple[float, str]:

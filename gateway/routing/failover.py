@@ -54,7 +54,7 @@ class Fail(NamedTuple):
 class FailureState(NamedTuple):
     """
     What is known when an attempt has failed. `tries` and `max_tries` are the target's, the failed one included;
-    `retry_left`: its retry budget allows another. `backoff` and `time_left`, until the call's deadline, are seconds.
+    `retry_allowed`: its retry budget allows another. `backoff` and `time_remaining`, until the call's deadline, are seconds.
     `resume_elsewhere`: content was sent already, and another target is there to resume the answer. `errors` are all of
     the call, this one last; `truncated_by` is the one that the client has to be told of once content was sent.
     """
@@ -62,11 +62,11 @@ class FailureState(NamedTuple):
     tries: int
     max_tries: int
     backoff: float
-    time_left: float
+    time_remaining: float
     errors: Sequence[GatewayError]
     truncated_by: GatewayError | None = None
     unavailable: Sequence[Unavailable] = ()
-    retry_left: bool = True
+    retry_allowed: bool = True
     resume_elsewhere: bool = False
 
 
@@ -74,15 +74,15 @@ def next_action(error: GatewayError, state: FailureState) -> Retry | NextTarget 
     """What to do after `error` has ended an attempt."""
     if isinstance(error, ClientDisconnected):
         return Fail(error)
-    tries_left = error.retryable and state.tries < state.max_tries
+    may_try_again = error.retryable and state.tries < state.max_tries
     requested = error.wait if isinstance(error, UpstreamFault) else error.retry_after
     delay = max(state.backoff, requested or 0.0)
-    in_time = delay <= MAX_DELAY and delay < state.time_left
-    if tries_left and in_time and state.retry_left and not state.resume_elsewhere:
+    in_time = delay <= MAX_DELAY and delay < state.time_remaining
+    if may_try_again and in_time and state.retry_allowed and not state.resume_elsewhere:
         return Retry(delay)
-    if state.time_left <= 0:
+    if state.time_remaining <= 0:
         return Fail(final_error(state.errors, state.truncated_by, state.unavailable))
-    return NextTarget(fallback_kind(error), retry_later=tries_left and state.resume_elsewhere)
+    return NextTarget(fallback_kind(error), retry_later=may_try_again and state.resume_elsewhere)
 
 
 def final_error(

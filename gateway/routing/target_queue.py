@@ -58,7 +58,7 @@ class WaitingPlace:
         self._until = math.inf
 
     @property
-    def taken(self) -> bool:
+    def is_waiting(self) -> bool:
         return self._health is not None
 
     def take(self, health: TargetHealth, until: float) -> bool:
@@ -115,7 +115,7 @@ class TargetQueue:
         while True:
             while self._pending:
                 target = self._pending[0]
-                health, queued = self._health_registry.of(target), self._place.taken
+                health, queued = self._health_registry.of(target), self._place.is_waiting
                 retry = health is self._reserved_retry
                 lease = health.acquire(target.max_parallel_requests, again=retry, queued=queued)
                 self._pending.popleft()
@@ -172,7 +172,7 @@ class TargetQueue:
             tries=self._tries[target],
             max_tries=self._max_tries,
             backoff=backoff(self._tries[target], random.random()),  # noqa: S311 - no secret
-            time_left=self._deadline - time.monotonic(),
+            time_remaining=self._deadline - time.monotonic(),
             errors=self._errors,
             truncated_by=self._truncated_by,
             unavailable=self._unavailable,
@@ -181,7 +181,7 @@ class TargetQueue:
         health = self._health_registry.of(target)
         action = next_action(error, state)
         if isinstance(action, Retry) and not health.take_retry():
-            action = next_action(error, state._replace(retry_left=False))
+            action = next_action(error, state._replace(retry_allowed=False))
         match action:
             case Retry(seconds):
                 self._reserved_retry = health
@@ -225,7 +225,7 @@ class TargetQueue:
     def _wait_for_full(self) -> float:
         """Seconds after which to look again. Raises Overloaded when too many calls wait already, or this one for too long."""
         target, now = self._full[0], time.monotonic()
-        if not self._place.taken:
+        if not self._place.is_waiting:
             until = min(now + MAX_WAIT, self._deadline)
             if not self._place.take(self._health_registry.of(target), until):
                 raise self._truncated_by or _overloaded(target)

@@ -38,7 +38,7 @@ NEXT = NextTarget(None, retry_later=False)
 
 
 def state(**changes):
-    members = {"tries": 1, "max_tries": 3, "backoff": 0.1, "time_left": 60.0, "errors": [FAILED], **changes}
+    members = {"tries": 1, "max_tries": 3, "backoff": 0.1, "time_remaining": 60.0, "errors": [FAILED], **changes}
     return FailureState(**members)
 
 
@@ -50,8 +50,8 @@ def test_a_retryable_failure_is_retried_after_the_backoff():
     "changes",
     [
         {"tries": 3},
-        {"retry_left": False},
-        {"time_left": 0.05},
+        {"retry_allowed": False},
+        {"time_remaining": 0.05},
         {"resume_elsewhere": True, "tries": 3},
     ],
     ids=["tries used up", "budget used up", "too little time", "stream to resume elsewhere"],
@@ -80,9 +80,9 @@ def test_a_disconnected_client_ends_the_call():
 
 
 def test_after_the_deadline_the_call_fails_with_the_error_of_the_upstream():
-    assert next_action(FAILED, state(time_left=0.0)) == Fail(FAILED)
+    assert next_action(FAILED, state(time_remaining=0.0)) == Fail(FAILED)
     other = UpstreamFailed("other", upstream_status=502)
-    assert next_action(FAILED, state(time_left=-1.0, truncated_by=other)) == Fail(other)
+    assert next_action(FAILED, state(time_remaining=-1.0, truncated_by=other)) == Fail(other)
 
 
 @pytest.mark.parametrize(
