@@ -12,6 +12,7 @@ from gateway.echo import model
 from gateway.json_codec import dumps, loads
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.client_watch import ClientWatch
+from gateway.transport.upstream_wait import UpstreamWait
 
 
 class EchoAdapter(BaseAdapter):
@@ -22,10 +23,10 @@ class EchoAdapter(BaseAdapter):
         self._pace, self._sleep, self._count = pace, sleep, itertools.count()
 
     def open(
-        self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, watch: ClientWatch
+        self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, wait: UpstreamWait
     ) -> "EchoExchange":
         try:
-            return self._respond(url, loads(body), watch)
+            return self._respond(url, loads(body), wait.watch)
         except model.Refused as refused:
             error = {
                 "message": str(refused),

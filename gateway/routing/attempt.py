@@ -28,9 +28,9 @@ from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.routing.call import Call
 from gateway.routing.response_checks import complete_stream, completion_as_chunks, json_object
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import FIRST_CONTENT, TARGET, TOTAL, ClientWatch
 from gateway.transport.exchange import Exchange
 from gateway.transport.http_transport import Transport, transport_error
+from gateway.transport.upstream_wait import FIRST_CONTENT, TARGET, TOTAL, UpstreamWait
 
 # `identity`: a compressed stream would arrive in bursts, and what is passed on would have to be unpacked.
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -57,6 +57,10 @@ class Timeouts(NamedTuple):
         reasons = target.model_info.reasoning or chat.get("reasoning_effort") not in (None, "none")
         return self.first_content * REASONING_FACTOR if reasons else self.first_content
 
+    def between_events(self, target: Target) -> float:
+        """Seconds between two events of a stream, once its first content has arrived."""
+        return self.idle if target.idle_timeout is None else target.idle_timeout
+
 
 class RequestKind(NamedTuple):
     """A kind of request that has a plain response: how an adapter translates it, and the response to it."""
@@ -74,23 +78,23 @@ class UpstreamCaller:
     admit: Callable[[Target], None]
 
     def attempt(self, call: Call, target: Target, lease: TargetLease) -> "UpstreamAttempt":
-        """An attempt that waits for the upstream and watches the client meanwhile."""
-        return UpstreamAttempt(self, call, target, lease, call.watch, registers_close=True)
+        """An attempt that watches the client while it waits for the upstream."""
+        return UpstreamAttempt(self, call, target, lease, UpstreamWait(call.watch), registers_close=True)
 
-    def hedged_attempt(self, call: Call, target: Target, lease: TargetLease, watch: ClientWatch) -> "UpstreamAttempt":
+    def hedged_attempt(self, call: Call, target: Target, lease: TargetLease, wait: UpstreamWait) -> "UpstreamAttempt":
         """An attempt beside another, in a thread of its own, which closes it."""
-        return UpstreamAttempt(self, call, target, lease, watch, registers_close=False)
+        return UpstreamAttempt(self, call, target, lease, wait, registers_close=False)
 
 
 class UpstreamAttempt:
     """
-    One try of `call` at `target`; `watch` has its time bounds. It is over, and the target's health knows how it ended,
+    One try of `call` at `target`; `wait` has its time bounds. It is over, and the target's health knows how it ended,
     when `fetch` returns, when the stream is exhausted or closed, or when either raises.
 
     It alone writes what the call says of attempts: `attempts`, `dropped`, `served_by`, `served_model`, `first_content`.
     """
 
-    __slots__ = ("_adapter", "_caller", "_registers_close", "call", "dropped", "lease", "started", "target", "watch")
+    __slots__ = ("_adapter", "_caller", "_registers_close", "call", "dropped", "lease", "started", "target", "wait")
 
     def __init__(
         self,
@@ -98,13 +102,13 @@ class UpstreamAttempt:
         call: Call,
         target: Target,
         lease: TargetLease,
-        watch: ClientWatch,
+        wait: UpstreamWait,
         *,
         registers_close: bool,
     ) -> None:
         self._caller, self._registers_close = caller, registers_close
         self._adapter = ADAPTERS[target.provider.vendor.dialect]
-        self.call, self.target, self.lease, self.watch = call, target, lease, watch
+        self.call, self.target, self.lease, self.wait = call, target, lease, wait
         self.started = time.monotonic()
         self.dropped: tuple[str, ...] = ()
 
@@ -181,35 +185,32 @@ class UpstreamAttempt:
 
     def _open(self, request: VendorRequest, body: bytes, headers: Mapping[str, str]) -> Exchange:
         """Send a request; the exchange is closed with the call at the latest. Raises GatewayError, requests' errors."""
-        call, target, watch, timeouts = self.call, self.target, self.watch, self._caller.timeouts
+        call, target, wait, timeouts = self.call, self.target, self.wait, self._caller.timeouts
         provider = target.provider
         self.dropped = request.dropped
         if call.strict and request.dropped:
             field = request.dropped[0]
             raise Untranslatable(f"{provider.name} does not support {field} of this request.", param=field)
         self._caller.admit(target)
-        watch.idle_timeout = math.inf
-        watch.connect_timeout = math.inf if target.connect_timeout is None else target.connect_timeout
-        watch.deadline, watch.deadline_kind = self._deadline()
+        wait.idle_timeout = math.inf
+        wait.connect_timeout = math.inf if target.connect_timeout is None else target.connect_timeout
+        wait.deadline, wait.deadline_kind = self._deadline()
         # A client that gives little time learns nothing about the target.
         self.lease.short_deadline = call.deadline - self.started < timeouts.total / 2
         if headers is STREAM_HEADERS:
             content_deadline = self.started + timeouts.until_content(target, call.chat)
-            if content_deadline < watch.deadline:
-                watch.deadline, watch.deadline_kind = content_deadline, FIRST_CONTENT
+            if content_deadline < wait.deadline:
+                wait.deadline, wait.deadline_kind = content_deadline, FIRST_CONTENT
         credentials = self._adapter.credentials(provider.key) if provider.key else {}
         headers = {**headers, **request.headers, **credentials}
-        exchange = self._caller.transport.open(provider.base_url + request.path, headers, body, watch)
+        exchange = self._caller.transport.open(provider.base_url + request.path, headers, body, wait)
         if self._registers_close:
             call.closers.append(exchange.close)
         return exchange
 
     def _bound_idle_time(self) -> None:
         """The first content is there: from now on the time between events is bounded."""
-        idle_timeout = self.target.idle_timeout
-        self.watch.content_started(
-            *self._deadline(), self._caller.timeouts.idle if idle_timeout is None else idle_timeout
-        )
+        self.wait.content_started(*self._deadline(), self._caller.timeouts.between_events(self.target))
 
     def _deadline(self) -> tuple[float, str]:
         """When all of the response must be there, and the word for having missed that."""

@@ -16,6 +16,7 @@ from gateway.routing.call import Call
 from gateway.routing.target_queue import Acquired, TargetQueue
 from gateway.stream_events import PAUSE
 from gateway.transport.client_watch import ClientWatch
+from gateway.transport.upstream_wait import UpstreamWait
 
 # What an attempt is to do: the chunks of its stream, or its plain response as the one item.
 Work = Callable[[UpstreamAttempt], ChunkStream]
@@ -51,10 +52,10 @@ class AttemptThread(threading.Thread):
             self._put(InternalError("The gateway failed."))
 
     def cancel(self) -> None:
-        self.attempt.watch.cancelled = True
+        self.attempt.wait.cancelled = True
 
     def _put(self, item: Any) -> None:
-        while not self.attempt.watch.cancelled:
+        while not self.attempt.wait.cancelled:
             try:
                 self.items.put(item, timeout=POLL_INTERVAL)
             except queue.Full:
@@ -117,8 +118,8 @@ class HedgedCall:
 
     def _attempt(self, acquired: Acquired) -> UpstreamAttempt:
         # It watches no client: this thread does, and cancels it.
-        watch = ClientWatch(shutdown=self._call.watch.shutdown, poll_interval=POLL_INTERVAL)
-        return self._caller.hedged_attempt(self._call, acquired.target, acquired.lease, watch)
+        wait = UpstreamWait(ClientWatch(shutdown=self._call.watch.shutdown), poll_interval=POLL_INTERVAL)
+        return self._caller.hedged_attempt(self._call, acquired.target, acquired.lease, wait)
 
     def _start(self, attempt: UpstreamAttempt) -> None:
         thread = AttemptThread(attempt, self._work, self._ready)
@@ -134,7 +135,7 @@ class HedgedCall:
         now = time.monotonic()
         if now - self._checked_at >= POLL_INTERVAL:
             self._checked_at = now
-            self._call.watch.check_client()
+            self._call.watch.check()
         seconds = math.inf if self.decided else self._hedge_at - now
         if seconds <= 0:
             self.decided = True

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import READ, WRITE, ClientWatch
+from gateway.transport.client_watch import READ, WRITE
 from gateway.transport.connect import Origin, SocketWait
 from gateway.transport.failures import TransportFailure, map_transport_errors
 from gateway.transport.http1 import Malformed, NoResponse, Response
 from gateway.transport.pool import Connection, ConnectSteps, Pool
+from gateway.transport.upstream_wait import UpstreamWait
 
 READ_SIZE = 1 << 16
 # Bytes of a response read as a whole, compressed or not, beyond which it is considered invalid.
@@ -46,8 +47,8 @@ class Exchange(Protocol):
 class HttpExchange:
     """An exchange over HTTP/1.1. Raises TransportFailure, and the watch's ClientDisconnected and ShuttingDown."""
 
-    def __init__(self, pool: Pool, origin: Origin, request: bytes, watch: ClientWatch) -> None:
-        self._pool, self._origin, self._request, self._watch = pool, origin, request, watch
+    def __init__(self, pool: Pool, origin: Origin, request: bytes, wait: UpstreamWait) -> None:
+        self._pool, self._origin, self._request, self._wait = pool, origin, request, wait
         # Per connection: first the steps that open it and what they wait for, then what of the request is unsent.
         self._connect_steps: ConnectSteps | None = None
         self._connect_wait: SocketWait | None = None
@@ -88,7 +89,7 @@ class HttpExchange:
             if self._early_body:
                 yield self._decompress(self._early_body)
             while not self._response.complete:
-                data = self._read(self._watch.yield_at)
+                data = self._read(self._wait.watch.yield_at)
                 yield PAUSE if data is None else data if self._decompressor is None else self._decompress(data)
 
     def read_body(self) -> bytes:
@@ -127,9 +128,9 @@ class HttpExchange:
         if self._connect_steps is not None:
             return self._continue_connecting(self._connect_steps)
         if not self._unsent:
-            return self._receive_headers(self._watch.yield_at)
+            return self._receive_headers(self._wait.watch.yield_at)
         # RFC 9112, 9.5: a client that sends a body should watch for an error response meanwhile, and then cease sending.
-        events = self._watch.ready(self._require_connection().sock, READ | WRITE)
+        events = self._wait.ready(self._require_connection().sock, READ | WRITE)
         if events & WRITE:
             self._continue_sending()
         elif events:  # a response, or TLS has to read before it can write
@@ -137,7 +138,7 @@ class HttpExchange:
         return bool(events)
 
     def _start_connecting(self) -> None:
-        self._connect_steps = self._pool.connect(self._origin, self._watch.remaining_connect_time())
+        self._connect_steps = self._pool.connect(self._origin, self._wait.remaining_connect_time())
         self._connect_wait = None
 
     def _continue_connecting(self, steps: ConnectSteps) -> bool:
@@ -146,8 +147,8 @@ class HttpExchange:
             wait = self._connect_wait
             if wait is None:
                 wait = next(steps)
-                self._watch.check_client()  # to resolve a name may have taken long
-            ready = bool(self._watch.ready(wait.sock, wait.events, wait.deadline))
+                self._wait.watch.check()  # to resolve a name may have taken long
+            ready = bool(self._wait.ready(wait.sock, wait.events, wait.deadline))
             self._connect_wait = wait if not ready and time.monotonic() < wait.deadline else steps.send(ready)
         except StopIteration as connected:
             self._connect_steps = None
@@ -187,7 +188,7 @@ class HttpExchange:
 
     def _read(self, until: float) -> bytes | None:
         """What the next bytes add to the body; None when `until` (`time.monotonic()`) passed without any."""
-        data = self._watch.receive(self._require_connection(), READ_SIZE, until)
+        data = self._wait.receive(self._require_connection(), READ_SIZE, until)
         if data is None:
             return None
         if data:

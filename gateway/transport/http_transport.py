@@ -16,11 +16,11 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from gateway.errors import UpstreamFault
-from gateway.transport.client_watch import ClientWatch
 from gateway.transport.connect import Origin
 from gateway.transport.exchange import Exchange, HttpExchange
 from gateway.transport.failures import TransportFailure
 from gateway.transport.pool import Pool
+from gateway.transport.upstream_wait import UpstreamWait
 
 # RFC 9110, 5.5: characters that a field value must not have; the first two would begin another header.
 FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
@@ -35,7 +35,7 @@ def transport_error(error: requests.RequestException, name: str) -> UpstreamFaul
 class ExchangeOpener(Protocol):
     """A transport adapter that completions go through."""
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, wait: UpstreamWait) -> Exchange:
         """Send a request. Raises TransportFailure."""
 
 
@@ -46,9 +46,9 @@ class WatchingAdapter(BaseAdapter):
         super().__init__()
         self._pool = pool
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, wait: UpstreamWait) -> Exchange:
         origin, target, host = split_url(url)
-        return HttpExchange(self._pool, origin, encode_request(method, target, {"Host": host, **headers}, body), watch)
+        return HttpExchange(self._pool, origin, encode_request(method, target, {"Host": host, **headers}, body), wait)
 
     def send(  # noqa: PLR0917 - requests' own signature
         self,
@@ -62,8 +62,8 @@ class WatchingAdapter(BaseAdapter):
         """A whole response by requests' own interface; `timeout` in seconds is for all of it."""
         body = request.body or b""
         body = body if isinstance(body, bytes) else str(body).encode()
-        watch = ClientWatch(deadline=time.monotonic() + (timeout or math.inf))
-        exchange = self.open(request.method or "GET", request.url or "", request.headers, body, watch)
+        wait = UpstreamWait(deadline=time.monotonic() + (timeout or math.inf))
+        exchange = self.open(request.method or "GET", request.url or "", request.headers, body, wait)
         with closing(exchange):
             deque(exchange.wait_for_headers(), 0)
             response = requests.Response()
@@ -89,10 +89,10 @@ class Transport:
             self.session.mount(prefix, adapter)
         self._openers = {prefix: cast("ExchangeOpener", adapter) for prefix, adapter in adapters.items()}
 
-    def open(self, url: str, headers: Mapping[str, str], body: bytes, watch: ClientWatch) -> Exchange:
+    def open(self, url: str, headers: Mapping[str, str], body: bytes, wait: UpstreamWait) -> Exchange:
         """POST a body. Raises TransportFailure."""
         scheme, separator, _ = url.partition("://")
-        return self._openers[scheme + separator].open("POST", url, headers, body, watch)
+        return self._openers[scheme + separator].open("POST", url, headers, body, wait)
 
 
 @lru_cache(1024)  # the same few URLs for all requests

@@ -13,8 +13,8 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import TOTAL, DeadlinePassed
 from gateway.transport.failures import TransportFailure
+from gateway.transport.upstream_wait import TOTAL, DeadlinePassed
 from tests.support.fakes import (
     COMPLETION,
     RESET,
@@ -157,7 +157,7 @@ class TestPlain:
         upstreams = FakeUpstreams(plain(COMPLETION))
         client_call = call(target(timeout=5))
         upstreams.router.completion(client_call)
-        assert client_call.watch.deadline < float("inf")
+        assert upstreams.transport.requests[0]["wait"].deadline < float("inf")
 
 
 class TestStream:

@@ -87,8 +87,8 @@ class FakeTransport:
     def __init__(self, *exchanges):
         self.exchanges, self.opened, self.requests = list(exchanges), [], []
 
-    def open(self, url, headers, body, watch):
-        self.requests.append({"url": url, "headers": headers, "body": json.loads(body), "watch": watch})
+    def open(self, url, headers, body, wait):
+        self.requests.append({"url": url, "headers": headers, "body": json.loads(body), "wait": wait})
         exchange = self.exchanges.pop(0)
         if isinstance(exchange, Exception):
             raise exchange

@@ -14,10 +14,11 @@ import trustme
 
 from gateway.errors import ClientDisconnected
 from gateway.stream_events import PAUSE
-from gateway.transport.client_watch import TOTAL, ClientWatch
+from gateway.transport.client_watch import ClientWatch
 from gateway.transport.failures import TransportFailure
 from gateway.transport.http_transport import WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
+from gateway.transport.upstream_wait import TOTAL, UpstreamWait
 from tests.support.socket_upstream import connected_client, listening, read_head
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
@@ -105,8 +106,8 @@ def new_pool(timeout: float = LONG, bundle: str | None = None, proxy: str = "") 
     return Pool(timeout, tls_context(bundle), {"http": proxy, "https": proxy} if proxy else {}, "")
 
 
-def fetch(pool: Pool, url: str, watch: ClientWatch | None = None) -> bytes:
-    exchange = WatchingAdapter(pool).open("POST", url, {}, b"{}", watch or ClientWatch())
+def fetch(pool: Pool, url: str, wait: UpstreamWait | None = None) -> bytes:
+    exchange = WatchingAdapter(pool).open("POST", url, {}, b"{}", wait or UpstreamWait())
     with closing(pool), closing(exchange):
         assert list(exchange.wait_for_headers()) == []
         return exchange.read_body()
@@ -194,17 +195,17 @@ def test_connecting_ends_at_the_connect_timeout(stalled):
 def test_connecting_ends_at_the_deadline_of_the_request(stalled):
     url, proxy = stalled
     with fails(TOTAL):
-        fetch(new_pool(proxy=proxy), url, ClientWatch(deadline=time.monotonic() + 0.2))
+        fetch(new_pool(proxy=proxy), url, UpstreamWait(deadline=time.monotonic() + 0.2))
 
 
 def test_connecting_yields_pauses(stalled):
     url, proxy = stalled
-    watch = ClientWatch(yield_at=time.monotonic() + 0.1)
-    exchange = WatchingAdapter(new_pool(0.3, proxy=proxy)).open("POST", url, {}, b"{}", watch)
+    wait = UpstreamWait(ClientWatch(yield_at=time.monotonic() + 0.1))
+    exchange = WatchingAdapter(new_pool(0.3, proxy=proxy)).open("POST", url, {}, b"{}", wait)
     with closing(exchange):
         headers = exchange.wait_for_headers()
         assert next(headers) is PAUSE
-        watch.yield_at = math.inf
+        wait.watch.yield_at = math.inf
         with fails("connect_timeout"):
             next(headers)
 
@@ -214,7 +215,7 @@ def test_connecting_ends_when_the_client_disconnects(stalled):
     with connected_client() as (client, accepted):
         threading.Timer(0.1, client.close).start()
         with pytest.raises(ClientDisconnected):
-            fetch(new_pool(proxy=proxy), url, ClientWatch(client=accepted))
+            fetch(new_pool(proxy=proxy), url, UpstreamWait(ClientWatch(client=accepted)))
 
 
 def test_the_address_that_accepts_is_taken_of_a_host_with_two():

@@ -17,6 +17,7 @@ from gateway.transport.client_watch import ClientWatch
 from gateway.transport.failures import TransportFailure
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
+from gateway.transport.upstream_wait import UpstreamWait
 from tests.support.socket_upstream import OK, Upstream, connected_client, listening
 
 
@@ -70,8 +71,8 @@ def test_a_body_arrives_complete_however_it_is_framed_and_split(upstream, transp
             connection.shutdown(socket.SHUT_RDWR)
 
     server = upstream(script)
-    assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hellohello"
-    exchange = transport.open(server.url, {}, b"{}", ClientWatch())
+    assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hellohello"
+    exchange = transport.open(server.url, {}, b"{}", UpstreamWait())
     with closing(exchange):
         list(exchange.wait_for_headers())
         assert exchange.read_body() == b"hellohello"
@@ -83,14 +84,14 @@ def test_a_body_arrives_complete_however_it_is_framed_and_split(upstream, transp
 def test_a_connection_is_used_again_when_its_response_was_read_to_the_end(upstream, transport, wire):
     server = upstream(lambda connection, _: connection.sendall(wire))
     for _ in range(3):
-        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello"
     assert server.connections == 1
 
 
 def test_a_connection_is_not_used_again_when_its_response_was_not_read(upstream, transport):
     server = upstream(lambda connection, _: connection.sendall(OK + b"content-length: 9\r\n\r\nhello"))
     for _ in range(2):
-        exchange = transport.open(server.url, {}, b"{}", ClientWatch())
+        exchange = transport.open(server.url, {}, b"{}", UpstreamWait())
         list(exchange.wait_for_headers())
         exchange.close()
     assert server.connections == 2
@@ -103,7 +104,7 @@ def test_an_idle_connection_that_the_upstream_closed_fails_no_request(upstream, 
 
     server = upstream(script)
     for _ in range(3):
-        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello"
 
 
 def test_an_idle_connection_that_is_closed_upon_the_next_request_is_replaced_once(upstream, transport):
@@ -115,14 +116,14 @@ def test_an_idle_connection_that_is_closed_upon_the_next_request_is_replaced_onc
 
     server = upstream(script)
     for _ in range(2):
-        assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello"
+        assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello"
     assert (server.connections, len(server.requests)) == (2, 3)
 
 
 def test_a_new_connection_that_is_closed_without_a_response_is_a_failure(upstream, transport):
     server = upstream(lambda connection, _: connection.shutdown(socket.SHUT_RDWR))
     with fails("connection"):
-        read(transport.open(server.url, {}, b"{}", ClientWatch()))
+        read(transport.open(server.url, {}, b"{}", UpstreamWait()))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_truncated_body_is_a_failure_after_what_arrived_of_it(upstream, transp
         connection.sendall(wire)
         connection.shutdown(socket.SHUT_RDWR)
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch())
+    exchange = transport.open(upstream(script).url, {}, b"{}", UpstreamWait())
     with closing(exchange):
         list(exchange.wait_for_headers())
         blocks = []
@@ -154,18 +155,18 @@ def test_a_silent_upstream_yields_pauses_before_the_headers_and_between_blocks(u
         time.sleep(0.3)
         connection.sendall(b"0\r\n\r\n")
 
-    watch = ClientWatch(yield_at=time.monotonic() + 0.1)
-    exchange = transport.open(upstream(script).url, {}, b"{}", watch)
+    wait = UpstreamWait(ClientWatch(yield_at=time.monotonic() + 0.1))
+    exchange = transport.open(upstream(script).url, {}, b"{}", wait)
     with closing(exchange):
         headers = exchange.wait_for_headers()
         assert next(headers) is PAUSE
-        watch.yield_at = math.inf
+        wait.watch.yield_at = math.inf
         assert list(headers) == []
         blocks = exchange.blocks()
         assert next(blocks) == b"hello"
-        watch.yield_at = time.monotonic() + 0.05
+        wait.watch.yield_at = time.monotonic() + 0.05
         assert next(blocks) is PAUSE
-        watch.yield_at = math.inf
+        wait.watch.yield_at = math.inf
         assert list(blocks) in ([], [b""])
 
 
@@ -176,7 +177,7 @@ def test_the_deadline_bounds_a_response_that_trickles(upstream, transport):
             connection.sendall(b"x")
             time.sleep(0.02)
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(deadline=time.monotonic() + 0.3))
+    exchange = transport.open(upstream(script).url, {}, b"{}", UpstreamWait(deadline=time.monotonic() + 0.3))
     with closing(exchange):
         list(exchange.wait_for_headers())
         with fails("timeout"):
@@ -200,7 +201,7 @@ def test_a_client_that_disconnects_ends_the_wait_for_a_silent_upstream(upstream,
         client.close()
 
     with connected_client() as (client, accepted):
-        exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(client=accepted))
+        exchange = transport.open(upstream(script).url, {}, b"{}", UpstreamWait(ClientWatch(client=accepted)))
         threading.Thread(target=disconnect, args=(client,)).start()
         with closing(exchange), pytest.raises(ClientDisconnected):
             list(exchange.wait_for_headers())
@@ -215,7 +216,7 @@ def test_a_pipelined_request_is_no_disconnect_but_a_disconnect_after_it_is_notic
 
     with connected_client() as (client, accepted):
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch(client=accepted))
+        exchange = transport.open(upstream(script).url, {}, b"{}", UpstreamWait(ClientWatch(client=accepted)))
         with closing(exchange):
             list(exchange.wait_for_headers())
             client.close()
@@ -225,8 +226,8 @@ def test_a_pipelined_request_is_no_disconnect_but_a_disconnect_after_it_is_notic
 
 def test_the_end_of_the_grace_period_ends_the_wait_for_a_silent_upstream(upstream, transport):
     shutdown = Shutdown()
-    watch = ClientWatch(shutdown=shutdown, yield_at=time.monotonic() + 0.1)
-    exchange = transport.open(upstream(lambda connection, _: connection.recv(1)).url, {}, b"{}", watch)
+    wait = UpstreamWait(ClientWatch(shutdown=shutdown, yield_at=time.monotonic() + 0.1))
+    exchange = transport.open(upstream(lambda connection, _: connection.recv(1)).url, {}, b"{}", wait)
     with closing(exchange):
         headers = exchange.wait_for_headers()
         assert next(headers) is PAUSE
@@ -242,8 +243,8 @@ def test_a_response_that_comes_before_the_request_was_read_is_received(transport
         time.sleep(0.5)
 
     with listening(script) as port:
-        watch = ClientWatch(deadline=time.monotonic() + 5)
-        exchange = transport.open(f"http://127.0.0.1:{port}/", {}, b"x" * (1 << 16), watch)
+        wait = UpstreamWait(deadline=time.monotonic() + 5)
+        exchange = transport.open(f"http://127.0.0.1:{port}/", {}, b"x" * (1 << 16), wait)
         with closing(exchange):
             list(exchange.wait_for_headers())
             assert (exchange.status, exchange.read_body()) == (413, b"big")
@@ -251,7 +252,7 @@ def test_a_response_that_comes_before_the_request_was_read_is_received(transport
 
 def test_a_header_with_a_line_end_is_not_sent(transport):
     with fails("invalid_response"):
-        transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", ClientWatch())
+        transport.open("http://127.0.0.1:9/", {"x": "a\r\ny: b"}, b"", UpstreamWait())
 
 
 def test_the_interface_of_requests_returns_a_whole_response(upstream, transport):
@@ -274,7 +275,7 @@ def test_a_compressed_body_is_decompressed(upstream, transport):
     body = gzip.compress(b"hello" * 100)
     wire = OK + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + chunked(body[:7], body[7:])
     server = upstream(lambda connection, _: connection.sendall(wire))
-    assert read(transport.open(server.url, {}, b"{}", ClientWatch())) == b"hello" * 100
+    assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello" * 100
 
 
 def test_a_large_request_to_an_upstream_that_reads_slowly_is_sent_completely(transport):
@@ -287,19 +288,19 @@ def test_a_large_request_to_an_upstream_that_reads_slowly_is_sent_completely(tra
         connection.sendall(OK + b"content-length: 2\r\n\r\nok")
 
     with listening(script) as port:
-        exchange = transport.open(f"http://127.0.0.1:{port}/", {"X": "y" * 60}, b"x" * (8 << 20), ClientWatch())
+        exchange = transport.open(f"http://127.0.0.1:{port}/", {"X": "y" * 60}, b"x" * (8 << 20), UpstreamWait())
         assert read(exchange) == b"ok"
     assert b"".join(received).endswith(b"x" * (8 << 20))
 
 
 def test_an_upstream_that_does_not_read_allows_pauses_and_a_disconnect_of_the_client(transport):
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, connected_client() as (client, accepted):
-        watch = ClientWatch(client=accepted, yield_at=time.monotonic() + 0.2)
-        exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
+        wait = UpstreamWait(ClientWatch(client=accepted, yield_at=time.monotonic() + 0.2))
+        exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), wait)
         with closing(exchange):
             headers = exchange.wait_for_headers()
             assert next(headers) is PAUSE
-            watch.yield_at = math.inf
+            wait.watch.yield_at = math.inf
             client.close()
             with pytest.raises(ClientDisconnected):
                 next(headers)
@@ -312,7 +313,7 @@ def test_an_exchange_that_is_closed_before_the_end_of_a_chunk_closes_its_connect
         connection.sendall(OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello")
         closed.set() if connection.recv(1) == b"" else None
 
-    exchange = transport.open(upstream(script).url, {}, b"{}", ClientWatch())
+    exchange = transport.open(upstream(script).url, {}, b"{}", UpstreamWait())
     list(exchange.wait_for_headers())
     exchange.close()
     assert closed.wait(5)
@@ -327,20 +328,20 @@ def test_a_response_to_a_request_that_the_upstream_does_not_read_is_received(ups
         done.wait(30)
 
     server = upstream(script)
-    exchange = transport.open(server.url, {}, b"x" * (32 << 20), ClientWatch(deadline=time.monotonic() + 10))
+    exchange = transport.open(server.url, {}, b"x" * (32 << 20), UpstreamWait(deadline=time.monotonic() + 10))
     with closing(exchange):
         assert list(exchange.wait_for_headers()) == []
         assert (exchange.status, exchange.read_body()) == (413, b"big")
     done.set()
-    with closing(transport.open(server.url, {}, b"{}", ClientWatch(deadline=time.monotonic() + 10))) as following:
+    with closing(transport.open(server.url, {}, b"{}", UpstreamWait(deadline=time.monotonic() + 10))) as following:
         list(following.wait_for_headers())
     assert server.connections == 2, "a connection with an unsent rest of a request was used again"
 
 
 def test_an_upstream_that_neither_reads_nor_responds_costs_no_processor_time(transport):
-    watch = ClientWatch(deadline=time.monotonic() + 1)
+    wait = UpstreamWait(deadline=time.monotonic() + 1)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), watch)
+        exchange = transport.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * (32 << 20), wait)
         before = time.thread_time()
         with closing(exchange), fails("timeout"):
             list(exchange.wait_for_headers())

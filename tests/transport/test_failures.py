@@ -7,10 +7,10 @@ import pytest
 import requests
 
 from gateway.errors import ClientDisconnected, UpstreamFailed, UpstreamTimeout
-from gateway.transport.client_watch import IDLE, TOTAL, DeadlinePassed
 from gateway.transport.connect import ConnectTimedOut, HandshakeFailed, ProxyRefused
 from gateway.transport.failures import TransportFailure, map_transport_errors
 from gateway.transport.http1 import Malformed, NoResponse, Truncated
+from gateway.transport.upstream_wait import IDLE, TOTAL, DeadlinePassed
 
 
 def mapped(error):
