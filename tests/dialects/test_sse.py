@@ -1,4 +1,4 @@
-"""Server-sent events, however the bytes are cut."""
+"""The framing of server-sent events, whatever the blocks that the bytes arrive in."""
 
 import itertools
 
@@ -15,7 +15,7 @@ def events(*blocks: bytes) -> list[Event]:
     return [event for event in sse_events(blocks) if not isinstance(event, Pause)]
 
 
-def test_an_event_is_its_data():
+def test_an_event_has_its_data():
     assert events(b'data: {"a": 1}\n\n') == [Event("", b'{"a": 1}')]
 
 
@@ -23,19 +23,19 @@ def test_an_event_may_have_a_name():
     assert events(b"event: error\ndata: x\n\n") == [Event("error", b"x")]
 
 
-def test_several_data_lines_are_joined_by_line_ends():
+def test_several_data_lines_are_joined_by_line_feeds():
     assert events(b"data: a\ndata: b\n\n") == [Event("", b"a\nb")]
 
 
-def test_the_space_after_the_colon_may_be_missing_and_only_one_is_taken():
+def test_a_single_space_after_the_colon_is_removed():
     assert events(b"data:a\n\ndata:  b\n\n") == [Event("", b"a"), Event("", b" b")]
 
 
-def test_comments_and_events_without_data_are_left_out():
+def test_comments_and_events_without_data_are_ignored():
     assert events(b": ping\n\nevent: ping\n\nid: 7\n\nretry: 3\n\ndata: x\n\n") == [Event("", b"x")]
 
 
-def test_a_comment_may_stand_before_an_event_without_a_blank_line():
+def test_a_comment_may_precede_an_event_without_a_blank_line():
     assert events(b": ping\ndata: x\n\n") == [Event("", b"x")]
 
 
@@ -43,15 +43,15 @@ def test_a_byte_order_mark_is_skipped():
     assert events(b"\xef\xbb", b"\xbfdata: x\n\n") == [Event("", b"x")]
 
 
-def test_what_stands_after_the_last_blank_line_was_cut():
+def test_an_incomplete_event_at_the_end_is_dropped():
     assert events(b"data: a\n\ndata: b\n") == [Event("", b"a")]
 
 
-def test_separators_of_unicode_are_no_line_ends():
+def test_unicode_line_separators_do_not_end_a_line():
     assert events("data: a\u2028b\x85c\n\n".encode()) == [Event("", "a\u2028b\x85c".encode())]
 
 
-def test_a_pause_follows_the_events_of_each_block_and_each_silence():
+def test_a_pause_follows_the_events_of_each_block_and_each_pause_is_passed_on():
     assert list(sse_events([b"data: a\n\ndata: b\n\nda", PAUSE, b"ta: c\n\n"])) == [
         Event("", b"a"),
         Event("", b"b"),
@@ -62,7 +62,7 @@ def test_a_pause_follows_the_events_of_each_block_and_each_silence():
     ]
 
 
-def test_an_event_without_end_is_nonsense():
+def test_an_endless_event_raises_upstream_failed():
     with pytest.raises(UpstreamFailed):
         events(b"data: ", *itertools.repeat(b"x" * (MAX_EVENT_BYTES // 4), 5))
 
@@ -72,8 +72,10 @@ VALUES = st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"
 
 
 @given(st.lists(VALUES, max_size=5), LINE_ENDS, st.data())
-def test_the_cuts_between_blocks_make_no_difference(said, end, data):
-    wire = b"".join(b"".join(b"data: " + value.encode() + end for value in values) + end for values in said)
+def test_the_events_do_not_depend_on_the_cuts_between_blocks(messages, line_end, data):
+    wire = b"".join(
+        b"".join(b"data: " + value.encode() + line_end for value in values) + line_end for values in messages
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=12)))
     blocks = [wire[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(wire)])]
-    assert events(*blocks) == [Event("", "\n".join(values).encode()) for values in said]
+    assert events(*blocks) == [Event("", "\n".join(values).encode()) for values in messages]

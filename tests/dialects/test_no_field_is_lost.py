@@ -1,8 +1,8 @@
 """
-What a client says is in the vendor's request, or in the list of what was dropped, or refused by its path.
+Every field of a chat request is in the vendor's request, or reported as dropped, or refused with its path.
 
-A text must stand in a text of the vendor's, a number be somewhere as that number, and a boolean or null stand under its
-own name. What is a word of OpenAI's vocabulary is translated by the adapters' tables: `SPOKEN` lists where.
+A text must be part of a text in the vendor's request, a number must be somewhere in it, and a boolean or null under the
+same field name. `TRANSLATED` lists the fields whose values the adapters translate to other values.
 """
 
 import copy
@@ -29,12 +29,12 @@ TARGETS = [
     ("anthropic", "claude-3-haiku-20240307"),
 ]
 
-# Where each dialect has other words for the same thing, or says it by another place in the body.
-SPOKEN = {
+# Where a dialect has another value for the same meaning, or another field.
+TRANSLATED = {
     "openai": re.compile(
         r"""
-          messages\[\d+\]\.role          # developer is system to some
-        | stream_options\.include_usage  # the gateway wants usage whatever the client wants
+          messages\[\d+\]\.role          # developer becomes system for some vendors
+        | stream_options\.include_usage  # usage is requested in any case
         """,
         re.VERBOSE,
     ),
@@ -51,14 +51,14 @@ SPOKEN = {
         | service_tier
         | web_search_options.user_location.type
         | response_format.json_schema.strict  # output_config.format is always enforced
-        | stream                         # left out where it is false
-        | stream_options\.include_usage  # usage is always there
+        | stream                         # omitted where it is false
+        | stream_options\.include_usage  # usage is always reported
         | .*prompt_cache_breakpoint.mode # cache_control
         """,
         re.VERBOSE,
     ),
 }
-# What a request means that does not say it.
+# What a field means where it is absent.
 DEFAULTS = {
     "n": 1,
     "logprobs": False,
@@ -73,22 +73,23 @@ DEFAULTS = {
     "response_format.json_schema.strict": False,
 }
 DATA_URL = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
-FREE = re.compile(r"\.(parameters|schema)\.")
+JSON_SCHEMA = re.compile(r"\.(parameters|schema)\.")
 
 
 TOOLS = [{"type": "function", "function": {"name": "known"}}]
 OPEN = {"type": "object", "properties": {}, "additionalProperties": True}
 ALLOWED = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "known"}}]}
-NONE = {"mode": "auto", "tools": []}
+NO_TOOLS = {"mode": "auto", "tools": []}
 VIENNA = {"user_location": {"type": "approximate", "approximate": {"city": "Wien"}}}
 DESCRIBED = {"name": "n", "description": "outer", "schema": {**OPEN, "description": "inner"}}
-HARD = [
+# Requests in which a field was once lost.
+REGRESSIONS = [
     {"tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": OPEN}}]},
     {"tools": [{"type": "custom", "custom": {"name": "c", "format": {"type": "text", "x_a": 77}}}]},
     {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": ALLOWED}},
     {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": {**ALLOWED, "x_a": 77}}},
     {"tools": TOOLS, "tool_choice": "none", "web_search_options": VIENNA},
-    {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": NONE}, "web_search_options": VIENNA},
+    {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": NO_TOOLS}, "web_search_options": VIENNA},
     {"stream": True, "stream_options": {"include_obfuscation": True, "x_a": 77}},
     {"response_format": {"type": "json_schema", "json_schema": DESCRIBED}},
     {"response_format": {"type": "json_schema", "json_schema": {**DESCRIBED, "strict": True}}},
@@ -99,7 +100,7 @@ HARD = [
 
 
 def leaves(value, path=""):
-    """(path, scalar) of every scalar in a JSON value."""
+    """(path, value) of every scalar in a JSON value."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{path}.{name}" if path else name)
@@ -111,7 +112,7 @@ def leaves(value, path=""):
 
 
 def nodes(value, name=""):
-    """(the name it stands under, value) of all in a JSON value, and in the JSON that its texts hold."""
+    """(field name, value) of every value in a JSON value, and in the JSON objects within its texts."""
     yield name, value
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -120,8 +121,8 @@ def nodes(value, name=""):
         for inner in value:
             yield from nodes(inner, name)
     elif isinstance(value, str) and "{" in value:
-        held = parsed(value[value.index("{") :])
-        yield from nodes(held, name) if isinstance(held, dict) else ()
+        embedded = parsed(value[value.index("{") :])
+        yield from nodes(embedded, name) if isinstance(embedded, dict) else ()
 
 
 def parsed(text):
@@ -135,15 +136,15 @@ def canonical(value):
     return json.dumps(value, sort_keys=True)
 
 
-class Told:
-    """What a vendor's request says, for looking things up in it."""
+class SentValues:
+    """The values in a vendor's request."""
 
     def __init__(self, body):
-        said = list(nodes(body))
-        self.texts = [value for _, value in said if isinstance(value, str)]
-        self.numbers = {value for _, value in said if isinstance(value, int | float) and not isinstance(value, bool)}
-        self.named = {(name, value) for name, value in said if value is None or isinstance(value, bool)}
-        self.objects = {canonical(value) for _, value in said if isinstance(value, dict)}
+        values = list(nodes(body))
+        self.texts = [value for _, value in values if isinstance(value, str)]
+        self.numbers = {value for _, value in values if isinstance(value, int | float) and not isinstance(value, bool)}
+        self.named = {(name, value) for name, value in values if value is None or isinstance(value, bool)}
+        self.objects = {canonical(value) for _, value in values if isinstance(value, dict)}
 
     def has(self, path, value):
         if isinstance(value, str):
@@ -153,80 +154,80 @@ class Told:
         return value in self.numbers
 
     def has_text(self, text):
-        """As it is but for white space around it, or as the JSON or the data that it holds."""
-        if any(text.strip() in one for one in self.texts):
+        """Whether it was sent, but for surrounding white space, or the JSON object or the data URL's data that it is."""
+        if any(text.strip() in sent for sent in self.texts):
             return True
         if data_url := DATA_URL.fullmatch(text):
             return all(part in self.texts for part in data_url.groups())
-        held = parsed(text)
-        return isinstance(held, dict) and canonical(held) in self.objects
+        embedded = parsed(text)
+        return isinstance(embedded, dict) and canonical(embedded) in self.objects
 
 
-def nothing_said(path, value):
-    """A null is an absence, but in a JSON schema; and a default is what holds anyway."""
+def is_default(path, value):
+    """Whether the field means the same as no field: null (but within a JSON schema), or the default value."""
     default = DEFAULTS.get(re.sub(r"\[\d+\]", "[]", path))
-    return FREE.search(path) is None if value is None else value == default
+    return JSON_SCHEMA.search(path) is None if value is None else value == default
 
 
-def covered(path, dropped):
-    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in dropped)
+def is_reported(path, dropped):
+    return any(path == field or path.startswith((f"{field}.", f"{field}[")) for field in dropped)
 
 
-def lost(chat, body, dropped, spoken):
-    """(path, value) of what the client said and is nowhere."""
-    told = Told(body)
+def lost(chat, body, dropped, translated):
+    """(path, value) of what the client sent that is neither in the vendor's request nor reported."""
+    sent = SentValues(body)
     return [
         (path, value)
         for path, value in leaves(chat)
         if path != "model"
-        and not nothing_said(path, value)
-        and not covered(path, dropped)
-        and not spoken.fullmatch(path)
-        and not told.has(path, value)
+        and not is_default(path, value)
+        and not is_reported(path, dropped)
+        and not translated.fullmatch(path)
+        and not sent.has(path, value)
     ]
 
 
-def place(chat, param):
-    """The value at a field's path; KeyError or IndexError where there is none."""
+def value_at(chat, param):
+    """The value at a field's path. Raises KeyError or IndexError where there is none."""
     for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", param):
         chat = chat[key] if key else chat[int(index)]
     return chat
 
 
-def asked_of(vendor, model, chat):
-    """(the vendor's request, the refusal), one of them None."""
+def translate(vendor, model, chat):
+    """(the vendor's request, the refusal), of which either is None."""
     try:
         return ADAPTERS[vendor.dialect].vendor_request(TargetRequest(chat, model, vendor, "chatcmpl-1", 1)), None
     except Untranslatable as refusal:
         return None, refusal
 
 
-def answered_for(name, model, chat):
-    """Is every leaf told, dropped by name, or the whole refused by a path? The losses, if not."""
+def losses(name, model, chat):
+    """The fields that are lost. A refused request loses none, and its path must exist, as those of dropped fields."""
     vendor = VENDORS[name]
     before = copy.deepcopy(chat)
-    request, refusal = asked_of(vendor, model, chat)
+    request, refusal = translate(vendor, model, chat)
     for path in [refusal.param] if refusal else request.dropped:
-        place(chat, path)
+        value_at(chat, path)
     assert chat == before
-    return [] if refusal else lost(chat, request.body, request.dropped, SPOKEN[vendor.dialect])
+    return [] if refusal else lost(chat, request.body, request.dropped, TRANSLATED[vendor.dialect])
 
 
 @pytest.mark.parametrize(("name", "model"), TARGETS)
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(chat=chat_requests())
-def test_every_leaf_is_told_or_dropped_by_name_or_refused(name, model, chat):
-    assert answered_for(name, model, chat) == []
+def test_every_field_is_sent_or_reported_or_refused(name, model, chat):
+    assert losses(name, model, chat) == []
 
 
 @pytest.mark.parametrize(("name", "model"), TARGETS)
-@pytest.mark.parametrize("fields", HARD, ids=range(len(HARD)))
-def test_what_was_lost_before_is_not_lost_again(name, model, fields):
+@pytest.mark.parametrize("fields", REGRESSIONS, ids=range(len(REGRESSIONS)))
+def test_a_field_that_was_once_lost_is_sent_or_reported(name, model, fields):
     chat = {"model": "m", "messages": [{"role": "user", "content": "hello"}], **fields}
-    assert answered_for(name, model, chat) == []
+    assert losses(name, model, chat) == []
 
 
-def test_a_loss_would_be_seen():
+def test_a_lost_field_is_detected():
     chat = {
         "model": "m",
         "messages": [
