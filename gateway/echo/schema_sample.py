@@ -3,6 +3,8 @@
 from math import isfinite
 from typing import Any
 
+from gateway.dialects.json_pointer import resolve
+
 # Levels after which optional properties are omitted, so that a schema that refers to itself has an end.
 FULL_DEPTH = 12
 MAX_DEPTH = 4 * FULL_DEPTH
@@ -52,7 +54,7 @@ class _Sampler:
                 return schema[name][0]
         match schema:
             case {"$ref": str(reference)}:
-                return self.value(_resolve(reference, self._root), depth + 1) if depth < 2 * FULL_DEPTH else None
+                return self.value(resolve(reference, self._root), depth + 1) if depth < 2 * FULL_DEPTH else None
             case {"allOf": [_, *_] as parts}:
                 rest = {name: value for name, value in schema.items() if name != "allOf"}
                 return self.value(_merge([rest, *parts], self._root), depth + 1)
@@ -127,7 +129,7 @@ def _merge(parts: list[Any], root: Any) -> dict[str, Any]:
     """One schema for all the parts of an `allOf`."""
     merged: dict[str, Any] = {}
     for part in parts:
-        schema = _resolve(part["$ref"], root) if isinstance(part, dict) and isinstance(part.get("$ref"), str) else part
+        schema = resolve(part["$ref"], root) if isinstance(part, dict) and isinstance(part.get("$ref"), str) else part
         for name, value in (schema if isinstance(schema, dict) else {}).items():
             present = merged.get(name)
             if isinstance(present, dict) and isinstance(value, dict):
@@ -137,12 +139,3 @@ def _merge(parts: list[Any], root: Any) -> dict[str, Any]:
             else:
                 merged[name] = value
     return merged
-
-
-def _resolve(reference: str, root: Any) -> Any:
-    """The schema that a JSON Pointer such as `#/$defs/a` refers to; an empty one where there is none."""
-    schema = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")  # RFC 6901, 4
-        schema = schema.get(name, {}) if isinstance(schema, dict) else {}
-    return schema
