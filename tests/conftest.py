@@ -1,4 +1,4 @@
-"""The servers that the integration tests share: one of each a worker class, started when first asked for."""
+"""The servers that the integration tests share: started on first use, one for each worker class."""
 
 import json
 import os
@@ -9,16 +9,16 @@ import pytest
 from openai import OpenAI
 
 from tests.support import servers
-from tests.support.environment import BODY_TIMEOUT, KEY, LIMIT, OTHER_KEY, provider_urls
-from tests.support.scripted_upstream import upstream as scripted
+from tests.support.environment import BODY_TIMEOUT, HOURLY_LIMIT, KEY, OTHER_KEY, provider_urls
+from tests.support.scripted_upstream import run_scripted_upstream
 
-PAIRS = """
+# A name with two targets, and a target with a timeout of 1 s.
+TWO_TARGETS = """
 model_list:
   - {model_name: "pair/*", litellm_params: {model: "openai/*"}}
   - {model_name: "pair/*", litellm_params: {model: "anthropic/*"}}
-  - {model_name: "impatient/*", litellm_params: {model: "openai/*", timeout: 1}}
+  - {model_name: "short-timeout/*", litellm_params: {model: "openai/*", timeout: 1}}
 """
-"""Two targets of one name, and a target that may take a second."""
 FALLBACK = """
 model_list:
   - {model_name: fallback, litellm_params: {model: "openai/RECORDING+status=529"}}
@@ -27,7 +27,7 @@ model_list:
 
 
 @pytest.fixture(scope="session")
-def shared():
+def shared_folder():
     """The folder with the recordings and the tutorial."""
     if not os.environ.get("SHARED"):
         pytest.skip("SHARED names no folder")
@@ -45,25 +45,25 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def upstream():
-    with scripted() as server:
+def scripted_upstream():
+    with run_scripted_upstream() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def echo(worker_class, folder):
-    """A gateway as it is with nothing configured."""
-    with servers.gateway(folder / f"echo-{worker_class}", GATEWAY_WORKER_CLASS=worker_class) as server:
+def echo_gateway(worker_class, folder):
+    """A gateway with nothing configured."""
+    with servers.run_gateway(folder / f"echo-{worker_class}", GATEWAY_WORKER_CLASS=worker_class) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def gateways(folder, upstream):
-    """A gateway of each worker class, behind keys, in front of the scripted upstream; it writes all that it ever logs."""
-    config = folder / "pairs.yaml"
-    config.write_text(PAIRS)
+def gateways(folder, scripted_upstream):
+    """By worker class: a gateway that requires keys and logs everything, in front of the scripted upstream."""
+    config = folder / "two-targets.yaml"
+    config.write_text(TWO_TARGETS)
     environ = {
-        **provider_urls(upstream.url),
+        **provider_urls(scripted_upstream.url),
         "GATEWAY_CONFIG": str(config),
         "GATEWAY_ECHO": "1",
         "VALID_API_KEYS": f"{KEY},{OTHER_KEY}",
@@ -73,10 +73,10 @@ def gateways(folder, upstream):
     }
     with ExitStack() as stack:
         yield {
-            kind: stack.enter_context(
-                servers.gateway(folder / f"scripted-{kind}", **environ, GATEWAY_WORKER_CLASS=kind)
+            worker_class: stack.enter_context(
+                servers.run_gateway(folder / f"scripted-{worker_class}", **environ, GATEWAY_WORKER_CLASS=worker_class)
             )
-            for kind in servers.WORKER_CLASSES
+            for worker_class in servers.WORKER_CLASSES
         }
 
 
@@ -86,70 +86,72 @@ def gateway(worker_class, gateways):
 
 
 @pytest.fixture(scope="session")
-def limited(worker_class, folder):
-    """A gateway that lets a key ask LIMIT times an hour."""
-    with servers.gateway(
+def rate_limited_gateway(worker_class, folder):
+    """A gateway that limits each key to HOURLY_LIMIT requests an hour."""
+    with servers.run_gateway(
         folder / f"limited-{worker_class}",
         GATEWAY_WORKER_CLASS=worker_class,
         VALID_API_KEYS=f"{KEY},{OTHER_KEY}",
-        RATE_LIMIT=f"{LIMIT} per hour",
+        RATE_LIMIT=f"{HOURLY_LIMIT} per hour",
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def behind_proxy(worker_class, folder):
-    """An open gateway that lets an address ask LIMIT times an hour, and believes the one proxy in front of it."""
-    with servers.gateway(
+def proxied_gateway(worker_class, folder):
+    """A gateway without keys that limits each address to HOURLY_LIMIT requests an hour and trusts one proxy."""
+    with servers.run_gateway(
         folder / f"proxied-{worker_class}",
         GATEWAY_WORKER_CLASS=worker_class,
-        RATE_LIMIT=f"{LIMIT} per hour",
+        RATE_LIMIT=f"{HOURLY_LIMIT} per hour",
         TRUSTED_PROXIES="1",
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def replay(shared, folder):
-    place = folder / "replay"
-    place.mkdir()
-    with servers.replaying(place, shared) as server:
+def replay_server(shared_folder, folder):
+    replay_folder = folder / "replay"
+    replay_folder.mkdir()
+    with servers.run_replay_server(replay_folder, shared_folder) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def recordings(shared):
-    """The recordings by id, of the dialects that are served."""
-    names = ("openai-chat", "anthropic-messages")
-    written = "".join((shared / "traffic" / f"{name}.jsonl").read_text(encoding="utf-8") for name in names)
-    return {one["id"]: one for one in map(json.loads, written.split("\n")[:-1])}
+def recordings(shared_folder):
+    """The recordings of the supported dialects, by id."""
+    files = [shared_folder / "traffic" / f"{name}.jsonl" for name in ("openai-chat", "anthropic-messages")]
+    lines = "".join(file.read_text(encoding="utf-8") for file in files).split("\n")[:-1]
+    return {recording["id"]: recording for recording in map(json.loads, lines)}
 
 
 @pytest.fixture(scope="session")
-def pick(recordings):
-    """The ids of a provider's recordings that have all these tags."""
+def recording_ids(recordings):
+    """A function that returns the ids of a provider's recordings with all of these tags and none of the excluded."""
 
-    def picked(provider, *tags, but=("suspect-handmade",)):
-        found = [
-            name
-            for name, one in recordings.items()
-            if one["provider"] == provider and set(tags) <= set(one["tags"]) and not set(but) & set(one["tags"])
+    def matching_ids(provider, *tags, excluding=("suspect-handmade",)):
+        ids = [
+            recording_id
+            for recording_id, recording in recordings.items()
+            if recording["provider"] == provider
+            and set(tags) <= set(recording["tags"])
+            and not set(excluding) & set(recording["tags"])
         ]
-        assert found, f"no recording of {provider} has the tags {tags}"
-        return found
+        assert ids, f"no recording of {provider} has the tags {tags}"
+        return ids
 
-    return picked
+    return matching_ids
 
 
 @pytest.fixture(scope="session")
-def replayed(worker_class, folder, replay, pick):
-    """A gateway in front of the recordings."""
-    model = pick("anthropic", "nonstream", "finish:stop")[0]
+def replayed_gateway(worker_class, folder, replay_server, recording_ids):
+    """A gateway in front of the replay server."""
+    model = recording_ids("anthropic", "nonstream", "finish:stop")[0]
     config = folder / f"fallback-{worker_class}.yaml"
     config.write_text(FALLBACK.replace("RECORDING", model))
-    with servers.gateway(
+    with servers.run_gateway(
         folder / f"replayed-{worker_class}",
-        **provider_urls(replay.url),
+        **provider_urls(replay_server.url),
         GATEWAY_WORKER_CLASS=worker_class,
         GATEWAY_CONFIG=str(config),
         RETRY_MAX_ATTEMPTS="2",
@@ -158,23 +160,23 @@ def replayed(worker_class, folder, replay, pick):
         yield server
 
 
-def sdk(server):
+def openai_client(server):
     return OpenAI(base_url=f"{server.url}/v1", api_key=server.key or "unneeded", max_retries=0, timeout=60)
 
 
 @pytest.fixture(scope="session")
-def to_echo(echo):
-    with sdk(echo) as client:
+def echo_client(echo_gateway):
+    with openai_client(echo_gateway) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def to_gateway(gateway):
-    with sdk(gateway) as client:
+def gateway_client(gateway):
+    with openai_client(gateway) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def to_replayed(replayed):
-    with sdk(replayed) as client:
+def replayed_client(replayed_gateway):
+    with openai_client(replayed_gateway) as client:
         yield client

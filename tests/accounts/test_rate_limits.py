@@ -5,7 +5,7 @@ import time
 
 from gateway.accounts.rate_limits import MOST_KEPT, MemoryCounters
 from gateway.completions.concurrency_limit import ConcurrencyLimit
-from tests.support.servers import eventually
+from tests.support.servers import wait_until
 
 
 def in_threads(count, work):
@@ -28,7 +28,7 @@ def test_a_window_ends_and_the_next_begins_at_nothing():
     assert storage_uri.incr("key", 0.05, amount=3) == 3
     ends = storage_uri.get_expiry("key")
     assert ends > time.time() - 0.05
-    assert eventually(lambda: storage_uri.get("key") == 0, 5, 0.01)
+    assert wait_until(lambda: storage_uri.get("key") == 0, 5, 0.01)
     assert storage_uri.incr("key", 60) == 1
     assert storage_uri.get_expiry("key") > ends
 

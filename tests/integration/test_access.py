@@ -1,10 +1,10 @@
-"""Who may ask, how often, from where; and what is answered to those who may not."""
+"""API keys, rate limits, CORS, request ids, and the errors of requests that reach no model."""
 
 import pytest
 import requests
 
-from tests.support.environment import KEY, LIMIT, OTHER_KEY
-from tests.support.http_client import CHAT, chat, error, get, post
+from tests.support.environment import HOURLY_LIMIT, KEY, OTHER_KEY
+from tests.support.http_client import CHAT, chat_request, expect_error, get, post
 
 EXPOSED = {
     "x-request-id",
@@ -17,12 +17,12 @@ EXPOSED = {
     "x-gateway-attempts",
     "x-gateway-dropped-params",
 }
-LIMITS = [f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")]
+LIMITS = [f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset")]
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/v1/models", "/v1/models/echo"])
 @pytest.mark.parametrize(
-    "shown",
+    "headers",
     [
         {},
         {"Authorization": ""},
@@ -40,18 +40,18 @@ LIMITS = [f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "res
     ],
     ids=str,
 )
-def test_without_a_valid_key_it_is_a_401(gateway, path, shown):
-    ask = requests.get if "models" in path else requests.post
-    answer = ask(gateway.url + path, headers=shown, timeout=10)
-    if answer.status_code == 429:  # this address has shown too many wrong keys by now
-        assert shown
+def test_a_request_without_a_valid_key_is_a_401(gateway, path, headers):
+    send = requests.get if "models" in path else requests.post
+    response = send(gateway.url + path, headers=headers, timeout=10)
+    if response.status_code == 429:  # this address has sent too many wrong keys by now
+        assert headers
         return
-    said = error(answer, 401)
-    assert (said["type"], said["code"]) == ("invalid_request_error", "invalid_api_key")
+    error = expect_error(response, 401)
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_api_key")
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "headers",
     [
         {"Authorization": f"Bearer {KEY}"},
         {"Authorization": f"bearer  {KEY} "},
@@ -61,130 +61,135 @@ def test_without_a_valid_key_it_is_a_401(gateway, path, shown):
     ],
     ids=str,
 )
-def test_a_valid_key_passes(gateway, shown):
-    answer = requests.post(gateway.url + CHAT, json=chat(), headers=shown, timeout=10)
-    assert answer.status_code == 200
+def test_a_valid_key_passes(gateway, headers):
+    response = requests.post(gateway.url + CHAT, json=chat_request(), headers=headers, timeout=10)
+    assert response.status_code == 200
 
 
-def test_the_key_is_asked_for_before_the_body_is_read(gateway):
-    answer = requests.post(gateway.url + CHAT, data=b"{", headers={"Content-Type": "application/json"}, timeout=10)
-    error(answer, 401)
+def test_the_key_is_checked_before_the_body_is_read(gateway):
+    response = requests.post(gateway.url + CHAT, data=b"{", headers={"Content-Type": "application/json"}, timeout=10)
+    expect_error(response, 401)
 
 
-def test_wrong_keys_are_limited_by_address_and_a_valid_one_still_passes(limited):
+def test_wrong_keys_are_limited_by_address_and_a_valid_key_still_passes(rate_limited_gateway):
     statuses = []
-    for n in range(30):
+    for number in range(30):
         headers = {
-            "Authorization": f"Bearer sk-guess-{n}",
-            "X-Forwarded-For": f"10.0.0.{n}",
-            "Forwarded": f"for=10.0.0.{n}",
+            "Authorization": f"Bearer sk-guess-{number}",
+            "X-Forwarded-For": f"10.0.0.{number}",
+            "Forwarded": f"for=10.0.0.{number}",
         }
-        answer = requests.get(f"{limited.url}/v1/models", headers=headers, timeout=10)
-        statuses.append(answer.status_code)
+        response = requests.get(f"{rate_limited_gateway.url}/v1/models", headers=headers, timeout=10)
+        statuses.append(response.status_code)
     assert statuses[0] == 401
     assert statuses[-1] == 429
-    said = error(answer, 429)
-    assert said["code"] == "rate_limit_exceeded"
-    assert 1 <= int(answer.headers["retry-after"]) <= 3600
-    assert get(limited, "/v1/models", Authorization=f"Bearer {OTHER_KEY}").status_code == 200
+    error = expect_error(response, 429)
+    assert error["code"] == "rate_limit_exceeded"
+    assert 1 <= int(response.headers["retry-after"]) <= 3600
+    assert get(rate_limited_gateway, "/v1/models", Authorization=f"Bearer {OTHER_KEY}").status_code == 200
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/models", "/v1/embeddings"])
-def test_options_needs_no_key(gateway, path):
-    asks = {
+def test_a_preflight_request_needs_no_key(gateway, path):
+    headers = {
         "Origin": "https://app.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization, content-type, x-stainless-os",
     }
-    answer = requests.options(gateway.url + path, headers=asks, timeout=10)
-    assert answer.status_code in (200, 204)
-    assert answer.headers["access-control-allow-origin"] in ("*", "https://app.example")
-    allowed = answer.headers["access-control-allow-headers"].lower()
+    response = requests.options(gateway.url + path, headers=headers, timeout=10)
+    assert response.status_code in (200, 204)
+    assert response.headers["access-control-allow-origin"] in ("*", "https://app.example")
+    allowed = response.headers["access-control-allow-headers"].lower()
     assert "authorization" in allowed
     assert "x-stainless-os" in allowed
 
 
-@pytest.mark.parametrize("body", [chat(), chat(stream=True), {}, b"{"])
-def test_a_page_of_another_origin_may_read_the_headers_of_answers_and_of_errors(gateway, body):
-    answer = post(gateway, body, Origin="https://app.example")
-    assert answer.headers["access-control-allow-origin"] in ("*", "https://app.example")
-    exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+@pytest.mark.parametrize("body", [chat_request(), chat_request(stream=True), {}, b"{"])
+def test_a_page_of_another_origin_may_read_the_headers_of_responses_and_errors(gateway, body):
+    response = post(gateway, body, Origin="https://app.example")
+    assert response.headers["access-control-allow-origin"] in ("*", "https://app.example")
+    exposed = {name.strip().lower() for name in response.headers["access-control-expose-headers"].split(",")}
     assert exposed >= EXPOSED
 
 
-def test_a_page_may_read_a_401_too(gateway):
-    answer = requests.post(gateway.url + CHAT, json=chat(), headers={"Origin": "https://app.example"}, timeout=10)
-    assert answer.status_code == 401
-    assert answer.headers["access-control-allow-origin"]
+def test_a_page_of_another_origin_may_read_a_401(gateway):
+    response = requests.post(
+        gateway.url + CHAT, json=chat_request(), headers={"Origin": "https://app.example"}, timeout=10
+    )
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"]
 
 
-def test_a_key_has_its_limit_with_headers_on_success_and_past_it(limited):
-    answers = [post(limited, chat(stream=n % 2 == 1)) for n in range(LIMIT + 1)]
-    assert [answer.status_code for answer in answers] == [200] * LIMIT + [429]
-    assert [int(answer.headers[LIMITS[1]]) for answer in answers] == [*range(LIMIT)[::-1], 0]
-    assert all(answer.headers[LIMITS[0]] == str(LIMIT) for answer in answers)
-    assert all(answer.headers[LIMITS[2]].endswith("s") for answer in answers)
-    assert not any("retry-after" in answer.headers for answer in answers[:-1])
-    last = answers[-1]
-    said = error(last, 429)
-    assert (said["type"], said["code"]) == ("requests", "rate_limit_exceeded")
+def test_responses_have_rate_limit_headers_below_and_above_a_keys_limit(rate_limited_gateway):
+    responses = [post(rate_limited_gateway, chat_request(stream=number % 2 == 1)) for number in range(HOURLY_LIMIT + 1)]
+    assert [response.status_code for response in responses] == [200] * HOURLY_LIMIT + [429]
+    assert [int(response.headers[LIMITS[1]]) for response in responses] == [*range(HOURLY_LIMIT)[::-1], 0]
+    assert all(response.headers[LIMITS[0]] == str(HOURLY_LIMIT) for response in responses)
+    assert all(response.headers[LIMITS[2]].endswith("s") for response in responses)
+    assert not any("retry-after" in response.headers for response in responses[:-1])
+    last = responses[-1]
+    error = expect_error(last, 429)
+    assert (error["type"], error["code"]) == ("requests", "rate_limit_exceeded")
     assert 1 <= int(last.headers["retry-after"]) <= 3600
     assert abs(int(last.headers["retry-after-ms"]) - 1000 * int(last.headers["retry-after"])) <= 1000
-    other = get(limited, "/v1/models", Authorization=f"Bearer {OTHER_KEY}")
+    other = get(rate_limited_gateway, "/v1/models", Authorization=f"Bearer {OTHER_KEY}")
     assert other.status_code == 200
-    assert get(limited, "/health").status_code == 200
+    assert get(rate_limited_gateway, "/health").status_code == 200
 
 
-def test_an_address_has_its_limit_where_the_gateway_is_open(behind_proxy):
-    def ask(address):
-        return post(behind_proxy, chat(), **{"X-Forwarded-For": address})
+def test_a_gateway_without_keys_limits_each_address(proxied_gateway):
+    def post_from(address):
+        return post(proxied_gateway, chat_request(), **{"X-Forwarded-For": address})
 
-    assert [ask("203.0.113.7").status_code for _ in range(LIMIT + 1)] == [200] * LIMIT + [429]
-    assert ask("203.0.113.8").status_code == 200
-    assert ask("198.51.100.1, 203.0.113.7").status_code == 429  # what the client wrote itself is not believed
+    assert [post_from("203.0.113.7").status_code for _ in range(HOURLY_LIMIT + 1)] == [200] * HOURLY_LIMIT + [429]
+    assert post_from("203.0.113.8").status_code == 200
+    assert post_from("198.51.100.1, 203.0.113.7").status_code == 429  # the part that the client wrote itself is ignored
 
 
-def test_a_request_id_is_minted_and_differs(gateway):
+def test_each_request_gets_an_id_of_its_own(gateway):
     first, second = (get(gateway, "/health").headers["x-request-id"] for _ in range(2))
     assert first
     assert first != second
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "/nowhere", "/openapi.json"])
-def test_a_well_formed_request_id_is_kept(gateway, path):
-    answer = get(gateway, path, **{"X-Request-Id": "req_Abc-123.4:5"})
-    assert answer.headers["x-request-id"] == "req_Abc-123.4:5"
+def test_a_well_formed_request_id_is_returned(gateway, path):
+    response = get(gateway, path, **{"X-Request-Id": "req_Abc-123.4:5"})
+    assert response.headers["x-request-id"] == "req_Abc-123.4:5"
 
 
-@pytest.mark.parametrize("ident", ["", "a b", "x" * 1000, '"quoted"', "<b>", "caf\xe9"])
-def test_an_ill_formed_request_id_is_replaced(gateway, ident):
-    told = get(gateway, "/health", **{"X-Request-Id": ident}).headers["x-request-id"]
-    assert told
-    assert told != ident
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 1000, '"quoted"', "<b>", "caf\xe9"])
+def test_an_ill_formed_request_id_is_replaced(gateway, request_id):
+    returned = get(gateway, "/health", **{"X-Request-Id": request_id}).headers["x-request-id"]
+    assert returned
+    assert returned != request_id
 
 
-def test_a_stream_has_its_request_id_too(gateway):
-    assert post(gateway, chat(stream=True), **{"X-Request-Id": "req-stream"}).headers["x-request-id"] == "req-stream"
+def test_a_stream_returns_its_request_id(gateway):
+    assert (
+        post(gateway, chat_request(stream=True), **{"X-Request-Id": "req-stream"}).headers["x-request-id"]
+        == "req-stream"
+    )
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/completions", "/v2/models", "//", "/%00"]
 )
 def test_an_unknown_url_is_a_404(gateway, path):
-    said = error(post(gateway, chat(), path), 404)
-    assert (said["type"], said["code"], said["param"]) == ("invalid_request_error", None, None)
+    error = expect_error(post(gateway, chat_request(), path), 404)
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", None, None)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
-def test_another_method_is_a_405(gateway, method, path):
-    answer = requests.request(method, gateway.url + path, headers=gateway.headers, timeout=10)
-    said = error(answer, 405)
-    assert (said["type"], said["code"]) == ("invalid_request_error", None)
-    assert "POST" in answer.headers["allow"]
+def test_a_method_other_than_post_is_a_405(gateway, method, path):
+    response = requests.request(method, gateway.url + path, headers=gateway.headers, timeout=10)
+    error = expect_error(response, 405)
+    assert (error["type"], error["code"]) == ("invalid_request_error", None)
+    assert "POST" in response.headers["allow"]
 
 
-def test_posting_to_the_models_is_a_405(gateway):
+def test_a_post_to_the_models_is_told_to_use_get(gateway):
     assert "GET" in post(gateway, {}, "/v1/models").headers["allow"]
 
 
@@ -203,6 +208,6 @@ def test_posting_to_the_models_is_a_405(gateway):
         ({"stream": "yes"}, "stream"),
     ],
 )
-def test_a_validation_error_names_the_path(gateway, change, param):
-    said = error(post(gateway, {**chat(), **change}), 400)
-    assert (said["type"], said["param"]) == ("invalid_request_error", param)
+def test_a_validation_error_names_the_path_of_the_field(gateway, change, param):
+    error = expect_error(post(gateway, {**chat_request(), **change}), 400)
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)

@@ -1,280 +1,346 @@
-"""The wire contract of streams, a test a sentence, with upstreams that do what they should not."""
+"""The event stream as the client receives it, from upstreams that keep to the format and from upstreams that do not."""
 
 import json
 
 import pytest
 from openai import APIError
 
-from tests.support.http_client import chat, error, post, stream
-from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, chunk, head, plain, streamed, text
+from tests.support.http_client import chat_request, expect_error, post, post_stream
+from tests.support.scripted_upstream import (
+    DONE,
+    RESET,
+    ROLE,
+    STOP,
+    USAGE,
+    chunk,
+    json_response,
+    response_head,
+    sse_response,
+    text_chunk,
+)
 
-HELLO = (ROLE, text("Hel"), text("lo"), STOP)
-ASKED_USAGE = {"stream_options": {"include_usage": True}}
+HELLO_EVENTS = (ROLE, text_chunk("Hel"), text_chunk("lo"), STOP)
+INCLUDE_USAGE = {"stream_options": {"include_usage": True}}
 
 
-def asked(upstream, *steps, **options):
-    """A request whose answer is a stream of these events."""
-    return chat("openai/" + upstream.model(streamed(*steps)), **options)
+def stream_request(scripted_upstream, *events, **fields):
+    """Return a request to which the upstream responds with a stream of these events."""
+    return chat_request("openai/" + scripted_upstream.add_model(sse_response(*events)), **fields)
 
 
-def said(event):
-    """An event as Anthropic sends it."""
+def anthropic_frame(event):
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-def test_the_headers_are_those_of_an_event_stream(gateway, upstream):
-    request = asked(upstream, *HELLO, DONE)
-    heard = stream(gateway, request)
-    assert heard.status == 200
-    assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert heard.headers["cache-control"] == "no-cache"
-    assert heard.headers["x-accel-buffering"] == "no"
-    assert heard.headers["content-length"] is None
-    assert heard.headers["content-encoding"] is None
-    assert heard.headers["x-gateway-provider"] == "openai"
-    assert heard.headers["x-gateway-model"] == request["model"].removeprefix("openai/")
-    assert heard.headers["x-gateway-attempts"] == "openai:200"
+def test_the_headers_are_those_of_an_event_stream(gateway, scripted_upstream):
+    request = stream_request(scripted_upstream, *HELLO_EVENTS, DONE)
+    response = post_stream(gateway, request)
+    assert response.status == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["x-accel-buffering"] == "no"
+    assert response.headers["content-length"] is None
+    assert response.headers["content-encoding"] is None
+    assert response.headers["x-gateway-provider"] == "openai"
+    assert response.headers["x-gateway-model"] == request["model"].removeprefix("openai/")
+    assert response.headers["x-gateway-attempts"] == "openai:200"
 
 
-def test_no_compression_even_where_the_client_takes_it(gateway, upstream):
-    heard = stream(gateway, asked(upstream, *HELLO, DONE), **{"Accept-Encoding": "gzip, br, zstd, deflate"})
-    assert heard.headers["content-encoding"] is None
-    assert heard.text == "Hello"
-
-
-def test_each_chunk_is_one_data_line_and_a_blank_line(gateway, upstream):
-    odd = b": hi\r\nevent: x\r\nid: 7\r\nretry: 10\r\ndata: %b\r\n\r\n" % json.dumps(text("Hel")).encode()
-    split = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",\ndata: "choices":[]}\n\n'
-    heard = stream(
-        gateway, asked(upstream, ROLE, odd, b": OPENROUTER PROCESSING\n\n", split, text("lo\n\n"), STOP, DONE)
+def test_a_stream_is_not_compressed_even_if_the_client_accepts_it(gateway, scripted_upstream):
+    response = post_stream(
+        gateway,
+        stream_request(scripted_upstream, *HELLO_EVENTS, DONE),
+        **{"Accept-Encoding": "gzip, br, zstd, deflate"},
     )
-    assert heard.text == "Hello\n\n"
-    assert len(heard.lines) % 2 == 0
-    assert all(line.startswith(b"data: ") for line in heard.lines[::2])
-    assert all(line == b"" for line in heard.lines[1::2])
-    assert heard.done
+    assert response.headers["content-encoding"] is None
+    assert response.text == "Hello"
 
 
-def test_id_created_and_model_stay_the_same(gateway, upstream):
+def test_each_chunk_is_one_data_line_and_an_empty_line(gateway, scripted_upstream):
+    unusual = b": hi\r\nevent: x\r\nid: 7\r\nretry: 10\r\ndata: %b\r\n\r\n" % json.dumps(text_chunk("Hel")).encode()
+    split = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",\ndata: "choices":[]}\n\n'
+    response = post_stream(
+        gateway,
+        stream_request(
+            scripted_upstream, ROLE, unusual, b": OPENROUTER PROCESSING\n\n", split, text_chunk("lo\n\n"), STOP, DONE
+        ),
+    )
+    assert response.text == "Hello\n\n"
+    assert len(response.lines) % 2 == 0
+    assert all(line.startswith(b"data: ") for line in response.lines[::2])
+    assert all(line == b"" for line in response.lines[1::2])
+    assert response.done
+
+
+def test_id_created_and_model_stay_the_same(gateway, scripted_upstream):
     changing = [
-        {**one, "id": f"chatcmpl-{n}", "created": n, "model": model}
-        for n, (one, model) in enumerate(zip(HELLO, ("a", "b", "", "c"), strict=True))
+        {**event, "id": f"chatcmpl-{number}", "created": number, "model": model}
+        for number, (event, model) in enumerate(zip(HELLO_EVENTS, ("a", "b", "", "c"), strict=True))
     ]
-    heard = stream(gateway, asked(upstream, *changing, USAGE, DONE, **ASKED_USAGE))
-    assert len({(one["id"], one["created"], one["model"]) for one in heard.chunks}) == 1
-    assert {one["object"] for one in heard.chunks} == {"chat.completion.chunk"}
+    response = post_stream(gateway, stream_request(scripted_upstream, *changing, USAGE, DONE, **INCLUDE_USAGE))
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in response.chunks}) == 1
+    assert {chunk["object"] for chunk in response.chunks} == {"chat.completion.chunk"}
 
 
 @pytest.mark.parametrize("order", [(0, 1, 0, 1), (1, 0, 0, 1)])
-def test_the_first_delta_of_a_choice_has_the_role_and_no_other(gateway, upstream, order):
-    told = [text(f"{n}", index=index) for n, index in enumerate(order)]
-    loud = [chunk({"role": "assistant", "content": "x"}, index=index) for index in (0, 1)]
-    ends = [chunk(finish="stop", index=index) for index in (0, 1)]
-    heard = stream(gateway, asked(upstream, *told, *loud, *ends, DONE, n=2))
+def test_the_first_delta_of_each_choice_has_the_role(gateway, scripted_upstream, order):
+    texts = [text_chunk(f"{number}", index=index) for number, index in enumerate(order)]
+    roles_again = [chunk({"role": "assistant", "content": "x"}, index=index) for index in (0, 1)]
+    ends = [chunk(finish_reason="stop", index=index) for index in (0, 1)]
+    response = post_stream(gateway, stream_request(scripted_upstream, *texts, *roles_again, *ends, DONE, n=2))
     for index in (0, 1):
-        roles = [choice["delta"].get("role") for choice in heard.choices if choice["index"] == index]
+        roles = [choice["delta"].get("role") for choice in response.choices if choice["index"] == index]
         assert roles[0] == "assistant"
 
 
-def test_each_choice_has_exactly_one_finish_reason(gateway, upstream):
-    twice = (text("a"), text("b", index=1), STOP, STOP, chunk(finish="length", index=1), STOP, chunk({"content": ""}))
-    heard = stream(gateway, asked(upstream, *twice, DONE, n=2))
-    assert heard.done
-    ends = [(one["index"], one["finish_reason"]) for one in heard.choices if one["finish_reason"]]
-    assert sorted(ends) == [(0, "stop"), (1, "length")]
+def test_each_choice_has_exactly_one_finish_reason(gateway, scripted_upstream):
+    events = (
+        text_chunk("a"),
+        text_chunk("b", index=1),
+        STOP,
+        STOP,
+        chunk(finish_reason="length", index=1),
+        STOP,
+        chunk({"content": ""}),
+    )
+    response = post_stream(gateway, stream_request(scripted_upstream, *events, DONE, n=2))
+    assert response.done
+    reasons = [(choice["index"], choice["finish_reason"]) for choice in response.choices if choice["finish_reason"]]
+    assert sorted(reasons) == [(0, "stop"), (1, "length")]
 
 
-def test_tool_calls_carry_an_index_where_the_upstream_forgot_it(gateway, upstream):
+def test_tool_calls_have_an_index_even_if_the_upstream_sends_none(gateway, scripted_upstream):
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     other = {**call, "id": "call_2"}
-    heard = stream(
-        gateway, asked(upstream, ROLE, chunk({"tool_calls": [call, other]}), chunk(finish="tool_calls"), DONE)
+    response = post_stream(
+        gateway,
+        stream_request(
+            scripted_upstream, ROLE, chunk({"tool_calls": [call, other]}), chunk(finish_reason="tool_calls"), DONE
+        ),
     )
-    calls = [call for choice in heard.choices for call in choice["delta"].get("tool_calls") or ()]
+    calls = [call for choice in response.choices for call in choice["delta"].get("tool_calls") or ()]
     assert [(call["index"], call["id"]) for call in calls] == [(0, "call_1"), (1, "call_2")]
 
 
-def test_tool_calls_are_counted_from_zero_where_the_upstream_counts_its_text_too(gateway, upstream):
-    used = {"input_tokens": 5, "output_tokens": 2}
-    begun = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": used}
+def test_tool_call_indexes_start_at_zero_even_if_the_upstream_numbers_its_text_block_too(gateway, scripted_upstream):
+    usage = {"input_tokens": 5, "output_tokens": 2}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": usage}
     blocks = [
         {"type": "text", "text": ""},
-        *({"type": "tool_use", "id": f"t{n}", "name": "f", "input": {}} for n in (0, 1)),
+        *({"type": "tool_use", "id": f"t{number}", "name": "f", "input": {}} for number in (0, 1)),
     ]
     deltas = [
         {"type": "text_delta", "text": "Hi"},
         *({"type": "input_json_delta", "partial_json": "{}"} for _ in (0, 1)),
     ]
-    inner = [
+    block_events = [
         event
-        for n, (block, delta) in enumerate(zip(blocks, deltas, strict=True))
+        for index, (block, delta) in enumerate(zip(blocks, deltas, strict=True))
         for event in (
-            {"type": "content_block_start", "index": n, "content_block": block},
-            {"type": "content_block_delta", "index": n, "delta": delta},
-            {"type": "content_block_stop", "index": n},
+            {"type": "content_block_start", "index": index, "content_block": block},
+            {"type": "content_block_delta", "index": index, "delta": delta},
+            {"type": "content_block_stop", "index": index},
         )
     ]
-    ended = {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": used}
-    events = [{"type": "message_start", "message": begun}, {"type": "ping"}, *inner, ended, {"type": "message_stop"}]
-    heard = stream(gateway, chat("anthropic/" + upstream.model(streamed(*map(said, events)))))
-    calls = [call for choice in heard.choices for call in choice["delta"].get("tool_calls") or ()]
+    finish = {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": usage}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "ping"},
+        *block_events,
+        finish,
+        {"type": "message_stop"},
+    ]
+    response = post_stream(
+        gateway, chat_request("anthropic/" + scripted_upstream.add_model(sse_response(*map(anthropic_frame, events))))
+    )
+    calls = [call for choice in response.choices for call in choice["delta"].get("tool_calls") or ()]
     assert all("index" in call for call in calls)
     assert [(call["index"], call["id"]) for call in calls if call.get("id")] == [(0, "t0"), (1, "t1")]
-    assert heard.finishes == ["tool_calls"]
-    assert heard.text == "Hi"
+    assert response.finish_reasons == ["tool_calls"]
+    assert response.text == "Hi"
 
 
-def test_usage_is_null_on_every_chunk_then_in_one_without_choices_then_done(gateway, upstream):
-    heard = stream(gateway, asked(upstream, *HELLO, USAGE, DONE, **ASKED_USAGE))
-    *content, last = heard.chunks
-    assert all(one["usage"] is None and one["choices"] for one in content)
+def test_usage_is_null_in_every_chunk_except_a_last_one_without_choices(gateway, scripted_upstream):
+    response = post_stream(gateway, stream_request(scripted_upstream, *HELLO_EVENTS, USAGE, DONE, **INCLUDE_USAGE))
+    *content, last = response.chunks
+    assert all(chunk["usage"] is None and chunk["choices"] for chunk in content)
     assert last["choices"] == []
     assert last["usage"]["total_tokens"] == 7
-    assert heard.data[-1] == b"[DONE]"
+    assert response.data[-1] == b"[DONE]"
 
 
-@pytest.mark.parametrize("where", ["with the finish", "in each chunk", "in x_groq", "nowhere"])
-def test_usage_comes_once_however_the_upstream_says_it(gateway, upstream, where):
-    used = USAGE["usage"]
-    hello = {
-        "with the finish": (*HELLO[:-1], {**STOP, "usage": used}),
-        "in each chunk": tuple({**one, "usage": used} for one in HELLO),
-        "in x_groq": (*HELLO[:-1], {**STOP, "x_groq": {"id": "r", "usage": used}}),
-        "nowhere": HELLO,
+@pytest.mark.parametrize("where", ["with the finish_reason", "in each chunk", "in x_groq", "missing"])
+def test_usage_is_in_the_last_chunk_wherever_the_upstream_puts_it(gateway, scripted_upstream, where):
+    usage = USAGE["usage"]
+    events = {
+        "with the finish_reason": (*HELLO_EVENTS[:-1], {**STOP, "usage": usage}),
+        "in each chunk": tuple({**event, "usage": usage} for event in HELLO_EVENTS),
+        "in x_groq": (*HELLO_EVENTS[:-1], {**STOP, "x_groq": {"id": "r", "usage": usage}}),
+        "missing": HELLO_EVENTS,
     }[where]
     vendor = "groq" if where == "in x_groq" else "openai"
-    heard = stream(gateway, chat(f"{vendor}/" + upstream.model(streamed(*hello, DONE)), **ASKED_USAGE))
-    *content, last = heard.chunks
-    assert all(one["usage"] is None and one["choices"] for one in content)
+    response = post_stream(
+        gateway, chat_request(f"{vendor}/" + scripted_upstream.add_model(sse_response(*events, DONE)), **INCLUDE_USAGE)
+    )
+    *content, last = response.chunks
+    assert all(chunk["usage"] is None and chunk["choices"] for chunk in content)
     assert last["choices"] == []
-    assert last["usage"]["total_tokens"] == 7 or where == "nowhere"
-    assert heard.text == "Hello"
+    assert last["usage"]["total_tokens"] == 7 or where == "missing"
+    assert response.text == "Hello"
 
 
-def test_a_usage_chunk_with_more_in_it_is_one_chunk(gateway, upstream):
-    heard = stream(gateway, asked(upstream, *HELLO, {**USAGE, "obfuscation": "x"}, DONE, **ASKED_USAGE))
-    assert [one["usage"] and one["usage"]["total_tokens"] for one in heard.chunks if not one["choices"]] == [7]
-    heard = stream(gateway, asked(upstream, *HELLO, {**USAGE, "obfuscation": "x"}, DONE))
-    assert all(one["choices"] for one in heard.chunks)
+def test_a_usage_chunk_with_unknown_fields_stays_a_single_chunk(gateway, scripted_upstream):
+    response = post_stream(
+        gateway, stream_request(scripted_upstream, *HELLO_EVENTS, {**USAGE, "obfuscation": "x"}, DONE, **INCLUDE_USAGE)
+    )
+    assert [chunk["usage"] and chunk["usage"]["total_tokens"] for chunk in response.chunks if not chunk["choices"]] == [
+        7
+    ]
+    response = post_stream(
+        gateway, stream_request(scripted_upstream, *HELLO_EVENTS, {**USAGE, "obfuscation": "x"}, DONE)
+    )
+    assert all(chunk["choices"] for chunk in response.chunks)
 
 
-@pytest.mark.parametrize("told", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": None}])
-def test_a_client_that_did_not_ask_sees_no_usage_though_upstream_was_asked(gateway, upstream, told):
-    request = asked(upstream, *HELLO, USAGE, DONE, **told)
-    heard = stream(gateway, request)
-    assert all("usage" not in one and one["choices"] for one in heard.chunks)
-    (call,) = upstream.calls[request["model"].removeprefix("openai/")]
+@pytest.mark.parametrize("fields", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": None}])
+def test_the_gateway_requests_usage_upstream_but_hides_it_from_a_client_that_did_not(
+    gateway, scripted_upstream, fields
+):
+    request = stream_request(scripted_upstream, *HELLO_EVENTS, USAGE, DONE, **fields)
+    response = post_stream(gateway, request)
+    assert all("usage" not in chunk and chunk["choices"] for chunk in response.chunks)
+    (call,) = scripted_upstream.calls[request["model"].removeprefix("openai/")]
     assert call.json["stream_options"]["include_usage"] is True
 
 
-EARLY = {
-    "a status": (plain({"error": {"message": "Busy.", "type": "x"}}, 500), 502),
-    "overloaded": (plain({"error": {"message": "Busy.", "type": "x"}}, 529), 503),
-    "an error event": (streamed({"error": {"message": "Busy.", "type": "server_error"}}), 502),
-    "an error event after the role": (streamed(ROLE, {"error": {"message": "Busy.", "type": "server_error"}}), 502),
-    "a clean end": (streamed(), 502),
-    "a clean end after the role": (streamed(ROLE), 502),
-    "done after the role": (streamed(ROLE, DONE), 502),
-    "a cut after the role": (streamed(ROLE, RESET), 502),
-    "no answer": ([RESET], 502),
-    "nonsense": ([b"SSH-2.0-OpenSSH\r\n\r\n"], 502),
-    "nonsense in an event": (streamed(b"data: {nonsense\n\n"), 502),
-    "HTML": (plain(b"<html>", 200), 502),
+FAILURES_BEFORE_CONTENT = {
+    "error status": (json_response({"error": {"message": "Busy.", "type": "x"}}, 500), 502),
+    "overloaded": (json_response({"error": {"message": "Busy.", "type": "x"}}, 529), 503),
+    "error event": (sse_response({"error": {"message": "Busy.", "type": "server_error"}}), 502),
+    "error event after the role": (sse_response(ROLE, {"error": {"message": "Busy.", "type": "server_error"}}), 502),
+    "stream ends": (sse_response(), 502),
+    "stream ends after the role": (sse_response(ROLE), 502),
+    "[DONE] after the role": (sse_response(ROLE, DONE), 502),
+    "reset after the role": (sse_response(ROLE, RESET), 502),
+    "reset without a response": ([RESET], 502),
+    "not HTTP": ([b"SSH-2.0-OpenSSH\r\n\r\n"], 502),
+    "event is not JSON": (sse_response(b"data: {nonsense\n\n"), 502),
+    "HTML": (json_response(b"<html>", 200), 502),
 }
 
 
-@pytest.mark.parametrize("case", EARLY)
-def test_a_failure_before_the_first_content_is_an_http_status(gateway, upstream, case):
-    script, status = EARLY[case]
-    answer = post(gateway, chat("openai/" + upstream.model(script), stream=True))
-    told = error(answer, status)
-    assert told["code"] in ("upstream_error", "overloaded")
-    assert ("Busy." in told["message"]) == (b"Busy." in b"".join(step for step in script if isinstance(step, bytes)))
+@pytest.mark.parametrize("case", FAILURES_BEFORE_CONTENT)
+def test_a_failure_before_the_first_content_is_an_http_status(gateway, scripted_upstream, case):
+    script, status = FAILURES_BEFORE_CONTENT[case]
+    response = post(gateway, chat_request("openai/" + scripted_upstream.add_model(script), stream=True))
+    error = expect_error(response, status)
+    assert error["code"] in ("upstream_error", "overloaded")
+    assert ("Busy." in error["message"]) == (b"Busy." in b"".join(step for step in script if isinstance(step, bytes)))
 
 
-LATE = {
-    "an error event": streamed(ROLE, text("Hel"), {"error": {"message": "Out of steam.", "type": "server_error"}}),
-    "a clean end": streamed(ROLE, text("Hel")),
-    "a clean end where nothing says how long": [
-        head(200, "text/event-stream"),
-        b"data: %b\n\n" % json.dumps(text("Hel")).encode(),
+FAILURES_AFTER_CONTENT = {
+    "error event": sse_response(
+        ROLE, text_chunk("Hel"), {"error": {"message": "Out of steam.", "type": "server_error"}}
+    ),
+    "stream ends": sse_response(ROLE, text_chunk("Hel")),
+    "connection closes, neither Content-Length nor chunked": [
+        response_head(200, "text/event-stream"),
+        b"data: %b\n\n" % json.dumps(text_chunk("Hel")).encode(),
     ],
-    "done without a finish_reason": streamed(ROLE, text("Hel"), DONE),
-    "one choice of two": streamed(text("Hel"), text("x", index=1), chunk(finish="stop", index=1), DONE),
-    "a cut": streamed(ROLE, text("Hel"), 0.2, RESET),
-    "a cut between chunks": streamed(ROLE, text("Hel"), last=b""),
-    "a cut within a chunk": streamed(ROLE, text("Hel"), last=b"ff\r\ndata: {"),
-    "nonsense": streamed(ROLE, text("Hel"), b"data: {nonsense\n\n", text("lo"), STOP, DONE),
+    "[DONE] without a finish_reason": sse_response(ROLE, text_chunk("Hel"), DONE),
+    "only one choice of two finishes": sse_response(
+        text_chunk("Hel"), text_chunk("x", index=1), chunk(finish_reason="stop", index=1), DONE
+    ),
+    "reset": sse_response(ROLE, text_chunk("Hel"), 0.2, RESET),
+    "last chunk missing": sse_response(ROLE, text_chunk("Hel"), last=b""),
+    "chunk truncated": sse_response(ROLE, text_chunk("Hel"), last=b"ff\r\ndata: {"),
+    "event is not JSON": sse_response(ROLE, text_chunk("Hel"), b"data: {nonsense\n\n", text_chunk("lo"), STOP, DONE),
 }
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_a_failure_after_the_first_content_is_an_error_frame_and_the_end(gateway, upstream, case):
-    heard = stream(gateway, chat("openai/" + upstream.model(LATE[case])))
-    assert heard.status == 200
-    assert heard.text.startswith("Hel")
-    assert heard.error["type"] == "server_error"
-    assert ("Out of steam." in heard.error["message"]) == (case == "an error event")
-    assert not heard.done
-    assert 0 not in [choice["index"] for choice in heard.choices if choice["finish_reason"]]
-    assert heard.lines[-1] == b""
+@pytest.mark.parametrize("case", FAILURES_AFTER_CONTENT)
+def test_a_failure_after_the_first_content_ends_the_stream_with_an_error_frame(gateway, scripted_upstream, case):
+    response = post_stream(gateway, chat_request("openai/" + scripted_upstream.add_model(FAILURES_AFTER_CONTENT[case])))
+    assert response.status == 200
+    assert response.text.startswith("Hel")
+    assert response.error["type"] == "server_error"
+    assert ("Out of steam." in response.error["message"]) == (case == "error event")
+    assert not response.done
+    assert 0 not in [choice["index"] for choice in response.choices if choice["finish_reason"]]
+    assert response.lines[-1] == b""
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_the_sdk_raises_what_an_error_frame_says(to_gateway, upstream, case):
-    request = chat("openai/" + upstream.model(LATE[case]), stream=True)
-    with to_gateway.chat.completions.create(**request) as chunks, pytest.raises(APIError) as raised:
+@pytest.mark.parametrize("case", FAILURES_AFTER_CONTENT)
+def test_the_sdk_raises_the_error_of_an_error_frame(gateway_client, scripted_upstream, case):
+    request = chat_request("openai/" + scripted_upstream.add_model(FAILURES_AFTER_CONTENT[case]), stream=True)
+    with gateway_client.chat.completions.create(**request) as chunks, pytest.raises(APIError) as raised:
         list(chunks)
     assert raised.value.body["code"] == "upstream_error"
 
 
-def test_an_upstream_that_forgets_done_after_its_finish_reason_did_succeed(gateway, upstream):
-    heard = stream(gateway, asked(upstream, *HELLO))
-    assert heard.text == "Hello"
-    assert heard.finishes == ["stop"]
-    assert heard.done
+def test_a_stream_with_a_finish_reason_and_without_done_is_complete(gateway, scripted_upstream):
+    response = post_stream(gateway, stream_request(scripted_upstream, *HELLO_EVENTS))
+    assert response.text == "Hello"
+    assert response.finish_reasons == ["stop"]
+    assert response.done
 
 
-@pytest.mark.parametrize("last", [b"", RESET, b"nonsense"])
-def test_a_cut_after_done_is_no_failure(gateway, upstream, last):
-    heard = stream(gateway, chat("openai/" + upstream.model(streamed(*HELLO, DONE, last=last))))
-    assert heard.done
-    assert heard.text == "Hello"
-
-
-def test_an_answer_that_is_not_streamed_is_streamed_all_the_same(gateway, upstream):
-    whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "up-1", "usage": USAGE["usage"]}
-    choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-    heard = stream(gateway, chat("openai/" + upstream.model(plain({**whole, "choices": [choice]})), **ASKED_USAGE))
-    assert heard.text == "Hello"
-    assert heard.finishes == ["stop"]
-    assert heard.chunks[-1]["usage"]["total_tokens"] == 7
-    assert heard.done
-
-
-def test_bytes_may_be_split_anywhere(gateway, upstream):
-    body = b"".join(
-        b"data: %b\r\n\r\n" % json.dumps(one, ensure_ascii=False).encode()
-        for one in (ROLE, text("żółć "), text("🦜🏴‍☠️"), STOP)
+@pytest.mark.parametrize("last", [b"", RESET, b"not a chunk"])
+def test_a_connection_that_breaks_after_done_is_no_failure(gateway, scripted_upstream, last):
+    response = post_stream(
+        gateway, chat_request("openai/" + scripted_upstream.add_model(sse_response(*HELLO_EVENTS, DONE, last=last)))
     )
-    pieces = [body[at : at + 1] for at in range(len(body))]
-    heard = stream(gateway, asked(upstream, *pieces, DONE))
-    assert heard.text == "żółć 🦜🏴‍☠️"
-    assert heard.done
+    assert response.done
+    assert response.text == "Hello"
 
 
-def test_reasoning_is_always_reasoning_content(gateway, upstream):
+def test_a_plain_response_to_a_stream_request_becomes_a_stream(gateway, scripted_upstream):
+    fields = {"id": "c", "object": "chat.completion", "created": 1, "model": "up-1", "usage": USAGE["usage"]}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    response = post_stream(
+        gateway,
+        chat_request(
+            "openai/" + scripted_upstream.add_model(json_response({**fields, "choices": [choice]})), **INCLUDE_USAGE
+        ),
+    )
+    assert response.text == "Hello"
+    assert response.finish_reasons == ["stop"]
+    assert response.chunks[-1]["usage"]["total_tokens"] == 7
+    assert response.done
+
+
+def test_the_upstream_may_split_its_bytes_anywhere(gateway, scripted_upstream):
+    body = b"".join(
+        b"data: %b\r\n\r\n" % json.dumps(event, ensure_ascii=False).encode()
+        for event in (ROLE, text_chunk("żółć "), text_chunk("🦜🏴‍☠️"), STOP)
+    )
+    single_bytes = [body[index : index + 1] for index in range(len(body))]
+    response = post_stream(gateway, stream_request(scripted_upstream, *single_bytes, DONE))
+    assert response.text == "żółć 🦜🏴‍☠️"
+    assert response.done
+
+
+def test_reasoning_is_in_reasoning_content_whatever_the_upstream_calls_it(gateway, scripted_upstream):
     for name in ("reasoning", "reasoning_content"):
-        heard = stream(gateway, asked(upstream, ROLE, chunk({name: "Hm."}), *HELLO[1:], DONE))
-        assert [one["delta"]["reasoning_content"] for one in heard.choices if "reasoning_content" in one["delta"]] == [
-            "Hm."
-        ]
-        assert heard.text == "Hello"
+        response = post_stream(
+            gateway, stream_request(scripted_upstream, ROLE, chunk({name: "Hm."}), *HELLO_EVENTS[1:], DONE)
+        )
+        assert [
+            choice["delta"]["reasoning_content"]
+            for choice in response.choices
+            if "reasoning_content" in choice["delta"]
+        ] == ["Hm."]
+        assert response.text == "Hello"
 
 
-def test_the_stream_arrives_as_it_is_told_not_at_its_end(gateway, upstream):
-    heard = stream(gateway, chat("openai/" + upstream.model(streamed(ROLE, text("Hel"), 2, text("lo"), STOP))))
-    times = [at for at, line in heard.heard if b"content" in line]
-    assert heard.text == "Hello"
+def test_the_gateway_forwards_each_event_as_it_arrives(gateway, scripted_upstream):
+    response = post_stream(
+        gateway,
+        chat_request(
+            "openai/" + scripted_upstream.add_model(sse_response(ROLE, text_chunk("Hel"), 2, text_chunk("lo"), STOP))
+        ),
+    )
+    times = [seconds for seconds, line in response.timed_lines if b"content" in line]
+    assert response.text == "Hello"
     assert times[0] < 1.5
     assert times[-1] > 1.9

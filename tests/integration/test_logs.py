@@ -1,4 +1,4 @@
-"""One line a request, with all that an operator needs and nothing that a client or an upstream said."""
+"""The log has one line for each request, with what an operator needs and without any content or key."""
 
 import json
 import secrets
@@ -13,29 +13,41 @@ import requests
 
 from tests.support import servers
 from tests.support.environment import KEY, OTHER_KEY, UPSTREAM_KEY
-from tests.support.http_client import chat, get, post
-from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, USAGE, completion, plain, streamed, text
-from tests.support.servers import Server, eventually
+from tests.support.http_client import chat_request, get, post
+from tests.support.scripted_upstream import (
+    DONE,
+    RESET,
+    ROLE,
+    STOP,
+    USAGE,
+    completion,
+    json_response,
+    sse_response,
+    text_chunk,
+)
+from tests.support.servers import Server, wait_until
 
 
-def logged(gateway, body, **headers):
-    """The answer to a request, and its line in the log."""
-    ident = f"log-{secrets.token_hex(8)}"
-    answer = post(gateway, body, **{"X-Request-Id": ident, **headers})
-    return answer, gateway.log(ident)
+def post_logged(gateway, body, **headers):
+    """Return the response to a request and its log line."""
+    request_id = f"log-{secrets.token_hex(8)}"
+    response = post(gateway, body, **{"X-Request-Id": request_id, **headers})
+    return response, gateway.request_log(request_id)
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_line_says_what_was_asked_what_answered_and_what_it_took(gateway, upstream, streams):
-    model = upstream.model(streamed(ROLE, text("Hello"), STOP, USAGE, DONE) if streams else plain(completion()))
-    _, line = logged(gateway, chat(f"openai/{model}", stream=streams))
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_log_line_has_the_model_the_attempts_the_usage_and_the_duration(gateway, scripted_upstream, stream):
+    model = scripted_upstream.add_model(
+        sse_response(ROLE, text_chunk("Hello"), STOP, USAGE, DONE) if stream else json_response(completion())
+    )
+    _, line = post_logged(gateway, chat_request(f"openai/{model}", stream=stream))
     assert line["model"] == f"openai/{model}"
     assert line["served"] == "up-1"
     assert line["provider"] == "openai"
-    assert [(one["target"], one["status"]) for one in line["attempts"]] == [(f"openai/{model}", "200")]
+    assert [(attempt["target"], attempt["status"]) for attempt in line["attempts"]] == [(f"openai/{model}", "200")]
     assert line["status"] == 200
     assert line["outcome"] == "completed"
-    assert line["stream"] is streams
+    assert line["stream"] is stream
     assert (line["prompt_tokens"], line["completion_tokens"]) == (5, 2)
     assert KEY.startswith(line["key"].rstrip("…."))
     assert 3 <= len(line["key"]) <= 12
@@ -44,91 +56,96 @@ def test_a_line_says_what_was_asked_what_answered_and_what_it_took(gateway, upst
     datetime.fromisoformat(line["timestamp"])
 
 
-def test_a_request_that_is_no_call_has_a_line_too(gateway):
+def test_a_request_that_calls_no_model_has_a_log_line(gateway):
     get(gateway, "/v1/models", **{"X-Request-Id": "log-models"})
-    line = gateway.log("log-models")
+    line = gateway.request_log("log-models")
     assert (line["status"], line["path"], line["method"]) == (200, "/v1/models", "GET")
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_failure_of_the_upstream_is_named(gateway, upstream, streams):
-    model = upstream.model(plain({"error": {"message": "No."}}, 500))
-    answer, line = logged(gateway, chat(f"openai/{model}", stream=streams))
-    assert answer.status_code == 502
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_log_line_names_the_failure_of_the_upstream(gateway, scripted_upstream, stream):
+    model = scripted_upstream.add_model(json_response({"error": {"message": "No."}}, 500))
+    response, line = post_logged(gateway, chat_request(f"openai/{model}", stream=stream))
+    assert response.status_code == 502
     assert (line["status"], line["outcome"], line["code"]) == (502, "failed", "upstream_error")
     assert line["error"] == "UpstreamFailed"
-    assert [one["status"] for one in line["attempts"]] == ["500", "500"]
+    assert [attempt["status"] for attempt in line["attempts"]] == ["500", "500"]
 
 
-def test_a_stream_that_broke_off_is_a_failure(gateway, upstream):
-    _, line = logged(gateway, chat("openai/" + upstream.model(streamed(ROLE, text("Hel"), RESET)), stream=True))
+def test_a_truncated_stream_is_logged_as_failed(gateway, scripted_upstream):
+    _, line = post_logged(
+        gateway,
+        chat_request(
+            "openai/" + scripted_upstream.add_model(sse_response(ROLE, text_chunk("Hel"), RESET)), stream=True
+        ),
+    )
     assert line["outcome"] == "failed"
     assert line["error"] == "UpstreamFailed"
 
 
-def test_a_refused_request_is_named_by_its_path(gateway):
-    answer, line = logged(gateway, {**chat(), "temperature": 9})
-    assert answer.status_code == line["status"] == 400
+def test_a_log_line_names_the_invalid_field(gateway):
+    response, line = post_logged(gateway, {**chat_request(), "temperature": 9})
+    assert response.status_code == line["status"] == 400
     assert (line["error"], line["param"]) == ("InvalidRequest", "temperature")
 
 
-def test_a_wrong_key_is_logged_without_it(gateway):
-    answer, line = logged(gateway, chat(), Authorization="Bearer sk-another-client")
-    assert answer.status_code == line["status"]
-    assert answer.status_code in (401, 429)
+def test_a_wrong_key_is_not_logged(gateway):
+    response, line = post_logged(gateway, chat_request(), Authorization="Bearer sk-another-client")
+    assert response.status_code == line["status"]
+    assert response.status_code in (401, 429)
     assert "key" not in line
     assert "another-client" not in json.dumps(line)
 
 
-def test_every_line_of_the_output_is_json(gateway):
+def test_every_line_of_standard_output_is_json(gateway):
     get(gateway, "/health")
-    lines = gateway.out().splitlines()
+    lines = gateway.stdout().splitlines()
     assert lines
     for line in lines:
         assert isinstance(json.loads(line), dict)
 
 
-def test_no_prompt_key_or_word_of_an_upstream_is_ever_written(gateway, upstream):
+def test_no_prompt_key_or_upstream_content_is_ever_logged(gateway, scripted_upstream):
     secret = f"s3cr3t-{secrets.token_hex(8)}"
     wrong_key = f"sk-{secret}"
-    said = {"error": {"message": f"{secret} {UPSTREAM_KEY}", "type": secret, "code": secret, "param": secret}}
+    error_body = {"error": {"message": f"{secret} {UPSTREAM_KEY}", "type": secret, "code": secret, "param": secret}}
     scripts = [
-        plain(completion(secret)),
-        streamed(ROLE, text(secret), STOP, DONE),
-        streamed(ROLE, text(secret), RESET),
-        streamed(ROLE, text(secret), said),
-        streamed(ROLE, text("x"), f"data: {secret}\n\n".encode()),
-        *(plain(said, status) for status in (400, 401, 404, 429, 500, 529)),
-        plain(secret.encode(), 500),
-        plain(secret.encode(), 200),
-        plain([secret], 200),
-        plain({"choices": secret}, 200),
-        plain({"choices": [{"message": secret}]}, 200),
-        plain({"choices": [{"message": {"content": [secret]}}]}, 200),
-        streamed({"choices": [{"delta": secret}]}),
-        streamed({"choices": secret}),
+        json_response(completion(secret)),
+        sse_response(ROLE, text_chunk(secret), STOP, DONE),
+        sse_response(ROLE, text_chunk(secret), RESET),
+        sse_response(ROLE, text_chunk(secret), error_body),
+        sse_response(ROLE, text_chunk("x"), f"data: {secret}\n\n".encode()),
+        *(json_response(error_body, status) for status in (400, 401, 404, 429, 500, 529)),
+        json_response(secret.encode(), 500),
+        json_response(secret.encode(), 200),
+        json_response([secret], 200),
+        json_response({"choices": secret}, 200),
+        json_response({"choices": [{"message": secret}]}, 200),
+        json_response({"choices": [{"message": {"content": [secret]}}]}, 200),
+        sse_response({"choices": [{"delta": secret}]}),
+        sse_response({"choices": secret}),
         [f"{secret}\r\n\r\n".encode()],
     ]
-    asked = [
-        chat(f"{provider}/{upstream.model(script)}", secret, stream=streams, user=secret)
+    chat_requests = [
+        chat_request(f"{provider}/{scripted_upstream.add_model(script)}", secret, stream=stream, user=secret)
         for script in scripts
         for provider in ("openai", "anthropic")
-        for streams in (False, True)
+        for stream in (False, True)
     ]
     with ThreadPoolExecutor(16) as pool:
-        assert len(list(pool.map(partial(post, gateway), asked))) == len(asked)
-    bad = [
+        assert len(list(pool.map(partial(post, gateway), chat_requests))) == len(chat_requests)
+    invalid_bodies = [
         f'{{"model": "echo", "{secret}'.encode(),
-        chat("echo", secret, temperature=secret),
-        chat("echo", secret, metadata={secret: 7}),
-        chat("echo", secret, response_format={"type": secret}),
+        chat_request("echo", secret, temperature=secret),
+        chat_request("echo", secret, metadata={secret: 7}),
+        chat_request("echo", secret, response_format={"type": secret}),
         {"model": "echo", "messages": [{"role": secret, "content": secret}]},
         {"model": "echo", "messages": [{"role": "user", "content": [{"type": secret}]}]},
         {"model": "echo", "messages": secret},
-        chat("anthropic/x", secret, seed=7),
+        chat_request("anthropic/x", secret, seed=7),
         [secret],
     ]
-    for body in bad:
+    for body in invalid_bodies:
         post(gateway, body, **{"x-gateway-strict": "true"})
     post(gateway, {"model": "echo", "input": secret}, "/v1/embeddings")
     for headers in (
@@ -137,34 +154,36 @@ def test_no_prompt_key_or_word_of_an_upstream_is_ever_written(gateway, upstream)
         {"Authorization": f"Basic {secret}"},
         {"Cookie": secret, "X-Forwarded-For": secret, "X-Request-Id": f"{secret} {secret}"},
     ):
-        post(gateway, chat("echo", secret), **headers)
+        post(gateway, chat_request("echo", secret), **headers)
     requests.get(f"{gateway.url}/v1/models?key={secret}", timeout=10)
     get(gateway, "/health", **{"X-Request-Id": "log-last"})
-    gateway.log("log-last")
-    written = gateway.said()
-    assert secret not in written, [line for line in written.splitlines() if secret in line][:3]
+    gateway.request_log("log-last")
+    output = gateway.output()
+    assert secret not in output, [line for line in output.splitlines() if secret in line][:3]
     for key in (KEY, OTHER_KEY, UPSTREAM_KEY):
-        assert key not in written
-    assert "Bearer" not in written
-    assert "Traceback" not in written
+        assert key not in output
+    assert "Bearer" not in output
+    assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_log_that_nobody_takes_costs_no_slot(tmp_path, worker_class, streams):
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_closed_standard_output_holds_no_slot(tmp_path, worker_class, stream):
     port = servers.free_port()
-    told = {"HOST": "127.0.0.1", "PORT": str(port), "GATEWAY_WORKER_CLASS": worker_class, "GATEWAY_ECHO_PACE": "0"}
-    few = {"GATEWAY_CONNECTIONS": "100", "GATEWAY_THREADS": "6"}
-    process = servers.gunicorn(tmp_path, {**told, **few}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    environ = {"HOST": "127.0.0.1", "PORT": str(port), "GATEWAY_WORKER_CLASS": worker_class, "GATEWAY_ECHO_PACE": "0"}
+    small_limits = {"GATEWAY_CONNECTIONS": "100", "GATEWAY_THREADS": "6"}
+    process = servers.start_gunicorn(
+        tmp_path, {**environ, **small_limits}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     server = Server(port, process, tmp_path)
-    with servers.ended(process):
-        assert eventually(lambda: reachable(server), 30)
+    with servers.terminating(process):
+        assert wait_until(lambda: is_reachable(server), 30)
         process.stdout.close()
         for _ in range(12):
-            answer = post(server, chat(stream=streams))
-            assert answer.status_code == 200
-        assert eventually(lambda: get(server, "/health/ready").json()["calls"]["held"] == 0)
+            response = post(server, chat_request(stream=stream))
+            assert response.status_code == 200
+        assert wait_until(lambda: get(server, "/health/ready").json()["calls"]["held"] == 0)
 
 
-def reachable(server):
+def is_reachable(server):
     with suppress(requests.ConnectionError):
         return get(server, "/health/live").ok

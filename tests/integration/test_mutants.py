@@ -1,4 +1,4 @@
-"""The gateway with a fault put into it on purpose: rows of the matrix that hold for the gateway must not hold for it."""
+"""Mutants of the gateway: a defect that is added on purpose must break rows of the fault matrix."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -6,25 +6,40 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.fault_matrix import AWAY, HEALTHY, ROWS
-from tests.support.faults import AFTER, BROKEN_OFF, HEADERS, OPENAI
-from tests.support.observation import gateway, observed
-from tests.support.scripted_upstream import unreachable
+from tests.support.fault_matrix import CLIENT_DISCONNECTS, DISCONNECTS_IN_PAUSE, NO_FAULT, ROWS
+from tests.support.faults import (
+    AFTER_CONTENT,
+    BEFORE_HEADERS,
+    ERROR_EVENT,
+    OPENAI,
+    RESET_IN_STREAM,
+    STREAM_ENDS_EARLY,
+)
+from tests.support.observation import observe, run_matrix_gateway
+from tests.support.scripted_upstream import failing_origins
 from tests.support.servers import ROOT
 
-LEAVES = ((HEADERS, AWAY), (AFTER, f"{AWAY} in a silence"))
-BREAKS = ((AFTER, BROKEN_OFF), (AFTER, "reset"), (AFTER, "an error event"))
-WELL = ((AFTER, HEALTHY),)
-CHOSEN = [row for row in ROWS if row.place is OPENAI and (row.phase, row.fault) in (*LEAVES, *BREAKS, *WELL)]
+DISCONNECTS = ((BEFORE_HEADERS, CLIENT_DISCONNECTS), (AFTER_CONTENT, DISCONNECTS_IN_PAUSE))
+STREAM_FAILURES = (
+    (AFTER_CONTENT, STREAM_ENDS_EARLY),
+    (AFTER_CONTENT, RESET_IN_STREAM),
+    (AFTER_CONTENT, ERROR_EVENT),
+)
+SUCCESSES = ((AFTER_CONTENT, NO_FAULT),)
+SELECTED_ROWS = [
+    row
+    for row in ROWS
+    if row.route is OPENAI and (row.phase, row.fault) in (*DISCONNECTS, *STREAM_FAILURES, *SUCCESSES)
+]
 
 
 class Mutant(NamedTuple):
-    """One change of a file of the gateway, and the rows that it breaks."""
+    """A change of one file of the gateway, and the rows that it breaks."""
 
     file: str
-    text: str
-    instead: str
-    breaks: tuple[tuple[str, str], ...]
+    original: str
+    replacement: str
+    broken_rows: tuple[tuple[str, str], ...]
 
 
 MUTANTS = {
@@ -32,21 +47,21 @@ MUTANTS = {
         "gateway/completions/event_stream.py",
         "    except GatewayError as failure:\n        error = without_traceback(failure)\n",
         "    except GatewayError:\n        frames.append(b'data: [DONE]\\n\\n')\n",
-        BREAKS,
+        STREAM_FAILURES,
     ),
-    "makes up a finish_reason": Mutant(
+    "invents a finish_reason": Mutant(
         "gateway/dialects/openai/stream.py",
         "    if last_usage:\n        yield ",
         "    for index in (index for index, choice in choices.items() if not choice.finished):\n"
         '        yield {**identity, "choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}\n'
         "    if last_usage:\n        yield ",
-        BREAKS[:1],
+        STREAM_FAILURES[:1],
     ),
-    "hangs up on nobody": Mutant(
+    "does not close connections": Mutant(
         "gateway/transport/exchange.py",
         "            else:\n                connection.close()\n",
-        '            else:\n                vars(self._pool).setdefault("lost", []).append(connection)\n',
-        LEAVES,
+        '            else:\n                vars(self._pool).setdefault("leaked", []).append(connection)\n',
+        DISCONNECTS,
     ),
 }
 
@@ -57,21 +72,26 @@ def mutant(request):
 
 
 @pytest.fixture
-def mutated(mutant, tmp_path, upstream):
+def mutant_gateway(mutant, tmp_path, scripted_upstream):
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "gateway", copy / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("app.py", "wsgi.py"):  # the settings of gunicorn are the same for both
+    for name in ("app.py", "wsgi.py"):  # gunicorn.conf.py stays that of the original
         shutil.copy(ROOT / name, copy)
-    written = (copy / mutant.file).read_text(encoding="utf-8")
-    assert written.count(mutant.text) == 1, f"{mutant.file} has changed: what shall the mutant do now?"
-    (copy / mutant.file).write_text(written.replace(mutant.text, mutant.instead), encoding="utf-8")
-    with unreachable() as origins, gateway(tmp_path / "served", upstream, origins, PYTHONPATH=str(copy)) as server:
+    source = (copy / mutant.file).read_text(encoding="utf-8")
+    assert source.count(mutant.original) == 1, f"{mutant.file} has changed: update its mutant"
+    (copy / mutant.file).write_text(source.replace(mutant.original, mutant.replacement), encoding="utf-8")
+    with (
+        failing_origins() as origins,
+        run_matrix_gateway(tmp_path / "gateway", scripted_upstream, origins, PYTHONPATH=str(copy)) as server,
+    ):
         yield server
 
 
-def test_the_matrix_notices_a_gateway_that(mutant, mutated, upstream):
-    with ThreadPoolExecutor(len(CHOSEN)) as pool:
-        cells = [(row, pool.submit(observed, row, mutated, upstream)) for row in CHOSEN]
-    broken = {(row.phase, row.fault) for row, cell in cells if cell.exception() or cell.result() != row.seen}
-    assert broken >= set(mutant.breaks)
-    assert not broken & set(WELL), "it does not work at all"
+def test_the_fault_matrix_detects_the_mutant(mutant, mutant_gateway, scripted_upstream):
+    with ThreadPoolExecutor(len(SELECTED_ROWS)) as pool:
+        futures = [(row, pool.submit(observe, row, mutant_gateway, scripted_upstream)) for row in SELECTED_ROWS]
+    broken_rows = {
+        (row.phase, row.fault) for row, future in futures if future.exception() or future.result() != row.expected
+    }
+    assert broken_rows >= set(mutant.broken_rows)
+    assert not broken_rows & set(SUCCESSES), "the mutant does not work at all"

@@ -1,4 +1,4 @@
-"""More calls than a worker can hold: the rest is told so at once, and health is answered."""
+"""More calls than a worker may hold: the others get a 503 at once, and health checks still pass."""
 
 import concurrent.futures
 
@@ -6,44 +6,46 @@ import pytest
 import requests
 
 from tests.support import servers
-from tests.support.http_client import CHAT, chat
+from tests.support.http_client import CHAT, chat_request
 
 
 @pytest.fixture(scope="module")
-def small(folder):
+def small_gateway(folder):
     environ = {"GATEWAY_WORKER_CLASS": "gthread", "GATEWAY_THREADS": "5", "GATEWAY_ECHO_PACE": "0.1"}
-    with servers.gateway(folder / "small", **environ) as server:
+    with servers.run_gateway(folder / "small", **environ) as server:
         yield server
 
 
-def test_calls_beyond_the_limit_are_a_503_and_health_is_answered_beside_them(small):
-    def begun(_):
-        answer = requests.post(small.url + CHAT, json=chat(stream=True), stream=True, timeout=30)
-        return answer, answer.status_code
+def test_calls_beyond_the_limit_get_a_503_and_health_checks_pass(small_gateway):
+    def start(_):
+        response = requests.post(small_gateway.url + CHAT, json=chat_request(stream=True), stream=True, timeout=30)
+        return response, response.status_code
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(begun, range(8)))
-        assert requests.get(small.url + "/health", timeout=5).ok
-        assert sorted(status for _, status in answers)[:3] == [200, 200, 200]
-        refused = [answer for answer, status in answers if status != 200]
-        assert len(refused) >= 3
-        assert all(answer.json()["error"]["code"] == "overloaded" for answer in refused)
-        assert all(answer.headers["Retry-After"] == "1" for answer in refused)
-        for answer, status in answers:
-            assert status != 200 or answer.text.endswith("data: [DONE]\n\n")
-    assert requests.post(small.url + CHAT, json=chat(), timeout=30).ok
+        responses = list(pool.map(start, range(8)))
+        assert requests.get(small_gateway.url + "/health", timeout=5).ok
+        assert sorted(status for _, status in responses)[:3] == [200, 200, 200]
+        rejected = [response for response, status in responses if status != 200]
+        assert len(rejected) >= 3
+        assert all(response.json()["error"]["code"] == "overloaded" for response in rejected)
+        assert all(response.headers["Retry-After"] == "1" for response in rejected)
+        for response, status in responses:
+            assert status != 200 or response.text.endswith("data: [DONE]\n\n")
+    assert requests.post(small_gateway.url + CHAT, json=chat_request(), timeout=30).ok
 
 
-def test_a_place_is_free_again_whatever_became_of_its_call(small):
+def test_a_slot_is_released_whatever_the_outcome_of_its_call(small_gateway):
     for _ in range(10):
-        assert requests.post(small.url + CHAT, json=chat("nobody/x"), timeout=30).status_code == 404
-        with requests.post(small.url + CHAT, json=chat(stream=True), stream=True, timeout=30) as answer:
-            next(answer.iter_content(10))
-        too_much = chat(
+        assert requests.post(small_gateway.url + CHAT, json=chat_request("nobody/x"), timeout=30).status_code == 404
+        with requests.post(
+            small_gateway.url + CHAT, json=chat_request(stream=True), stream=True, timeout=30
+        ) as response:
+            next(response.iter_content(10))
+        too_large = chat_request(
             response_format={
                 "type": "json_schema",
                 "json_schema": {"name": "x", "schema": {"type": "string", "minLength": 10**9}},
             }
         )
-        assert requests.post(small.url + CHAT, json=too_much, timeout=30).status_code == 400
-    assert servers.eventually(lambda: requests.post(small.url + CHAT, json=chat(), timeout=30).ok)
+        assert requests.post(small_gateway.url + CHAT, json=too_large, timeout=30).status_code == 400
+    assert servers.wait_until(lambda: requests.post(small_gateway.url + CHAT, json=chat_request(), timeout=30).ok)

@@ -1,4 +1,4 @@
-"""The tutorial's own calls, verbatim but for the port."""
+"""The calls of the tutorial, unchanged except for the port."""
 
 import json
 import re
@@ -13,55 +13,55 @@ from tests.support.environment import provider_urls
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 ADDRESS = "http://localhost:3000"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(shared, language, needle):
-    written = (shared / "tutorial.md").read_text(encoding="utf-8")
-    found = [text for kind, text in BLOCK.findall(written) if kind == language and needle in text]
-    assert found, "the tutorial has changed"
-    return found
-
-
-def calls(shared):
-    """Its curl commands, one by one."""
-    written = "".join(blocks(shared, "bash", f" {ADDRESS}/v1/chat/completions"))
-    return [
-        command for command in re.split(r"^(?=curl |#)", written, flags=re.MULTILINE) if command.startswith("curl ")
+def code_blocks(shared_folder, language, needle):
+    text = (shared_folder / "tutorial.md").read_text(encoding="utf-8")
+    blocks = [
+        block for block_language, block in CODE_BLOCK.findall(text) if block_language == language and needle in block
     ]
+    assert blocks, "the tutorial has changed"
+    return blocks
+
+
+def curl_commands(shared_folder):
+    """Return the curl commands of the tutorial."""
+    script = "".join(code_blocks(shared_folder, "bash", f" {ADDRESS}/v1/chat/completions"))
+    return [command for command in re.split(r"^(?=curl |#)", script, flags=re.MULTILINE) if command.startswith("curl ")]
 
 
 def run(command, server, **options):
-    """What a command says, its port being the server's."""
-    ours = [part.replace(ADDRESS, server.url) for part in command]
-    done = subprocess.run(ours, capture_output=True, timeout=60, check=True, text=True, **options)
-    return done.stdout
+    """Run a command with the address of the server in place of the tutorial's; return its output."""
+    arguments = [part.replace(ADDRESS, server.url) for part in command]
+    completed = subprocess.run(arguments, capture_output=True, timeout=60, check=True, text=True, **options)
+    return completed.stdout
 
 
-def said(answer, streams):
-    """The text of an answer, after a look at its form."""
-    if not streams:
-        return json.loads(answer)["choices"][0]["message"]["content"]
-    *frames, done, rest = answer.split("\n\n")
+def response_text(response, stream):
+    """Return the text of a response, after a check of its form."""
+    if not stream:
+        return json.loads(response)["choices"][0]["message"]["content"]
+    *frames, done, rest = response.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames]
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
 @pytest.fixture(scope="module")
-def closed(worker_class, folder):
+def gateway_with_keys(worker_class, folder):
     """A gateway with the keys of the tutorial's `.env`."""
     keys = "sk-test-123,sk-test-456"
-    with servers.gateway(
+    with servers.run_gateway(
         folder / f"tutorial-{worker_class}", VALID_API_KEYS=keys, GATEWAY_WORKER_CLASS=worker_class
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def claude(worker_class, folder, replay, pick):
-    """By whether it streams: a gateway that answers gpt-4 with a recording of Anthropic's."""
-    odd = (
+def anthropic_gateways(worker_class, folder, replay_server, recording_ids):
+    """By form: a gateway that responds to gpt-4 with a recording of Anthropic, a stream (True) or a plain response."""
+    excluded = (
         "suspect-handmade",
         "no-request",
         "server-tools",
@@ -71,81 +71,93 @@ def claude(worker_class, folder, replay, pick):
         "thinking/reasoning",
     )
     with (
-        servers.gateway(
-            folder / f"claude-plain-{worker_class}",
+        servers.run_gateway(
+            folder / f"anthropic_gateways-plain-{worker_class}",
             GATEWAY_WORKER_CLASS=worker_class,
-            **replaying(replay, pick("anthropic", "nonstream", "finish:stop", but=odd)[0]),
+            **anthropic_only(
+                replay_server, recording_ids("anthropic", "nonstream", "finish:stop", excluding=excluded)[0]
+            ),
         ) as plain,
-        servers.gateway(
-            folder / f"claude-stream-{worker_class}",
+        servers.run_gateway(
+            folder / f"anthropic_gateways-stream-{worker_class}",
             GATEWAY_WORKER_CLASS=worker_class,
-            **replaying(replay, pick("anthropic", "stream", "finish:stop", but=odd)[0]),
+            **anthropic_only(replay_server, recording_ids("anthropic", "stream", "finish:stop", excluding=excluded)[0]),
         ) as streamed,
     ):
         yield {False: plain, True: streamed}
 
 
-def replaying(replay, name):
-    """Anthropic alone, gpt-4 being one of its recordings."""
-    ours = {
-        variable: value for variable, value in provider_urls(replay.url).items() if variable.startswith("ANTHROPIC")
+def anthropic_only(replay_server, recording_id):
+    """Return an environment with Anthropic as the only provider and gpt-4 mapped to one of its recordings."""
+    urls = {
+        variable: value
+        for variable, value in provider_urls(replay_server.url).items()
+        if variable.startswith("ANTHROPIC")
     }
-    return {**ours, "MODEL_MAP": f"gpt-4=anthropic/{name}"}
+    return {**urls, "MODEL_MAP": f"gpt-4=anthropic/{recording_id}"}
 
 
-def test_its_curl_calls_are_answered_by_echo(shared, echo):
-    found = calls(shared)
-    assert len(found) >= 5
-    for call in found:
-        streams = '"stream"' in call
-        text = said(run(["bash", "-c", call.replace("curl ", "curl -sSf ", 1)], echo), streams)
+def test_echo_responds_to_the_curl_commands(shared_folder, echo_gateway):
+    commands = curl_commands(shared_folder)
+    assert len(commands) >= 5
+    for command in commands:
+        stream = '"stream"' in command
+        text = response_text(run(["bash", "-c", command.replace("curl ", "curl -sSf ", 1)], echo_gateway), stream)
         assert "stand-in" in text
 
 
-def test_its_curl_calls_are_answered_by_anthropic(shared, claude):
-    for call in calls(shared):
-        streams = '"stream"' in call
-        assert said(run(["bash", "-c", call.replace("curl ", "curl -sSf ", 1)], claude[streams]), streams)
+def test_anthropic_responds_to_the_curl_commands(shared_folder, anthropic_gateways):
+    for command in curl_commands(shared_folder):
+        stream = '"stream"' in command
+        assert response_text(
+            run(["bash", "-c", command.replace("curl ", "curl -sSf ", 1)], anthropic_gateways[stream]), stream
+        )
 
 
-def test_its_key_opens_a_closed_gateway_and_no_key_does_not(shared, closed):
-    for call in calls(shared):
-        answer = run(["bash", "-c", call.replace("curl ", "curl -sS ", 1)], closed)
-        if "sk-test-123" in call:
-            assert said(answer, streams=False)
+def test_a_gateway_with_keys_accepts_the_key_of_the_tutorial_and_rejects_calls_without_one(
+    shared_folder, gateway_with_keys
+):
+    for command in curl_commands(shared_folder):
+        response = run(["bash", "-c", command.replace("curl ", "curl -sS ", 1)], gateway_with_keys)
+        if "sk-test-123" in command:
+            assert response_text(response, stream=False)
         else:
-            assert json.loads(answer)["error"]["code"] == "invalid_api_key"
+            assert json.loads(response)["error"]["code"] == "invalid_api_key"
 
 
-def clients(shared):
-    return [(script, "stream: true" in script) for script in blocks(shared, "typescript", f"fetch('{ADDRESS}")]
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_its_fetch_clients_hear_echo(shared, echo):
-    found = clients(shared)
-    assert {streams for _, streams in found} == {False, True}
-    for script, _ in found:
-        assert "stand-in" in run(["node", "--input-type=module", "-e", script], echo)
+def fetch_scripts(shared_folder):
+    """Return the fetch() scripts of the tutorial, each with whether it requests a stream."""
+    return [
+        (script, "stream: true" in script) for script in code_blocks(shared_folder, "typescript", f"fetch('{ADDRESS}")
+    ]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_its_fetch_clients_hear_anthropic(shared, claude):
-    for script, streams in clients(shared):
-        assert run(["node", "--input-type=module", "-e", script], claude[streams]).strip()
+def test_echo_responds_to_the_fetch_scripts(shared_folder, echo_gateway):
+    scripts = fetch_scripts(shared_folder)
+    assert {stream for _, stream in scripts} == {False, True}
+    for script, _ in scripts:
+        assert "stand-in" in run(["node", "--input-type=module", "-e", script], echo_gateway)
 
 
-def test_what_its_validation_forbids_is_taken(echo):
-    """Roles developer and tool, and null content beside tool calls: the tutorial's own code refuses them."""
-    called = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_anthropic_responds_to_the_fetch_scripts(shared_folder, anthropic_gateways):
+    for script, stream in fetch_scripts(shared_folder):
+        assert run(["node", "--input-type=module", "-e", script], anthropic_gateways[stream]).strip()
+
+
+def test_requests_that_the_validation_of_the_tutorial_rejects_are_accepted(echo_gateway):
+    """The roles developer and tool, and null content beside tool calls, which the code of the tutorial rejects."""
+    tool_call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "assistant", "content": None, "tool_calls": [tool_call]},
         {"role": "tool", "tool_call_id": "c", "content": "7"},
     ]
     body = json.dumps({"model": "gpt-4", "messages": messages})
-    answer = run(
-        ["curl", "-sSf", f"{ADDRESS}/v1/chat/completions", "-H", "Content-Type: application/json", "-d", body], echo
+    response = run(
+        ["curl", "-sSf", f"{ADDRESS}/v1/chat/completions", "-H", "Content-Type: application/json", "-d", body],
+        echo_gateway,
     )
-    assert said(answer, streams=False)
+    assert response_text(response, stream=False)

@@ -1,274 +1,359 @@
 """
-What client, upstream and log see of each fault: the rows of docs/reliability.md.
+The expected view of client, upstream and log for each fault: the table in docs/reliability.md.
 
-By the rules of docs/errors-and-streams.md a fault becomes a row for each place where it can happen (one target, or the
-first of two) and for each form of the answer; what no such rule covers is a row as it stands.
-`python -m tests.integration.matrix` writes the rows into the document.
+By the rules of docs/errors-and-streams.md a fault becomes a row for each route and each form of the response. Rows that
+no such rule covers are written out. `python -m tests.support.fault_matrix` writes the table into the document.
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.faults import (
-    AFTER,
-    ALL,
+    AFTER_CONTENT,
+    ALL_ROUTES,
     ANTHROPIC,
-    BODY,
+    BEFORE_CONTENT,
+    BEFORE_HEADERS,
     CONNECTING,
     DIALECTS,
+    ERROR_BODY,
     FAULTS,
-    FOREVER,
     FORMS,
-    HALF_A_HEAD,
-    HEAD,
-    HEADERS,
-    HUNG_UP,
+    IN_HEADERS,
+    INCOMPLETE_HEAD,
+    LONG_SILENCE,
     OPENAI,
-    OTHER,
-    PAIR,
+    OPENAI_ANTHROPIC,
+    OTHER_MODEL,
     PHASES,
     PLAIN,
-    SAID,
-    SENT,
     STREAM,
+    ExpectedError,
     Fault,
-    Place,
-    Verdict,
-    good,
-    opening,
+    Route,
+    stream_start,
+    valid_response,
 )
-from tests.support.scripted_upstream import DONE, head, plain, streamed
+from tests.support.scripted_upstream import ABORTED, DONE, SENT, json_response, response_head, sse_response
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- the rows: python -m tests.integration.matrix -->\n", "<!-- end of the rows -->\n"
+TABLE_START = "<!-- table: python -m tests.support.fault_matrix -->\n"
+TABLE_END = "<!-- end of the table -->\n"
+# When a client disconnects.
+LAST_SCRIPT_STARTED, FIRST_SCRIPT_ENDED, CONTENT_RECEIVED, AFTER_HALF_A_SECOND = (
+    "last script started",
+    "first script ended",
+    "content received",
+    "after half a second",
+)
+DISCONNECTS = "disconnects"
 
 
-class Seen(NamedTuple):
-    """What client, upstream and log see, in words. `trail` is x-gateway-attempts, `logged` the same in the log."""
+class Observation(NamedTuple):
+    """What client, upstream and log see, as the table puts it. `attempts` is x-gateway-attempts, `logged` the log's."""
 
     client: str
-    trail: str
+    attempts: str
     upstream: str
     log: str
     logged: str
 
 
 class Row(NamedTuple):
-    """`scripts`: one for each call of the upstream. `leaves`: when the client does, "" if it stays."""
+    """`scripts`: one for each call to the upstream. `disconnect`: when the client does, "" if it does not."""
 
     fault: str
     phase: str
-    place: Place
+    route: Route
     form: str
     scripts: tuple[list[Any], ...]
-    seen: Seen
-    address: str = ""
-    leaves: str = ""
+    expected: Observation
+    origin: str = ""
+    disconnect: str = ""
 
     @property
     def prefix(self) -> str:
-        """Of the model's name."""
-        return "-".join(filter(None, (self.address, self.place.name))) + "/"
+        """The start of the model name, which selects the targets."""
+        return "-".join(filter(None, (self.origin, self.route.name))) + "/"
 
     def __str__(self) -> str:
-        return f"{self.phase}: {self.fault} ({self.place.says}, {self.form})"
+        return f"{self.phase}: {self.fault} ({self.route.label}, {self.form})"
 
 
-def answer(said: str, form: str) -> str:
-    """How a client sees a whole answer."""
-    return f'200 "{said}" stop' + (" [DONE]" if form == STREAM else "")
+def success_cell(text: str, form: str) -> str:
+    """Return the client's cell for a complete response."""
+    return f'200 "{text}" stop' + (" [DONE]" if form == STREAM else "")
 
 
-def refusal(verdict: Verdict) -> str:
-    """How it sees an error."""
-    return f"{verdict.status} {verdict.code}" + (f" Retry-After {verdict.wait}" if verdict.wait else "")
+def error_cell(error: ExpectedError) -> str:
+    """Return the client's cell for an error response."""
+    return f"{error.status} {error.code}" + (f" Retry-After {error.retry_after}" if error.retry_after else "")
 
 
-def row(fault: Fault, place: Place, form: str) -> Row:
-    """What follows from a fault, by the rules for what is tried again and where."""
-    first, *others = place.dialects
-    verdict, word = fault.verdict, fault.word if isinstance(fault.word, str) else fault.word[first]
-    tries = 2 if verdict.again and not place.cured and fault.phase != AFTER else 1
-    scripts = [] if fault.phase == CONNECTING else [fault.script(first)] * tries
-    ends, trail = [f"{first} {fault.end}"] * len(scripts), [f"{first}:{word}"] * tries
-    moves = others if verdict.on or place is OTHER else []
-    by = first if place.cured else moves[0] if moves else ""
-    if fault.phase == AFTER:
-        told, log = f'200 "Hel" error {verdict.code}', f"failed 200 {verdict.error}"
-        seen = Seen(told, f"{first}:200", ends[0], log, f"{first}:200,{trail[0]}")
-    elif by:
-        scripts, ends, trail = [*scripts, good(by, form, "Second.")], [*ends, f"{by} {SENT}"], [*trail, f"{by}:200"]
-        seen = Seen(answer("Second.", form), ",".join(trail), ", ".join(ends), "completed 200", ",".join(trail))
+def fault_row(fault: Fault, route: Route, form: str) -> Row:
+    """Return the row that follows from a fault by the rules for retries and fallbacks."""
+    first, *others = route.dialects
+    error, status = fault.error, fault.attempt_status
+    status = status if isinstance(status, str) else status[first]
+    calls = 2 if error.retried and not route.first_call_only and fault.phase != AFTER_CONTENT else 1
+    scripts = [] if fault.phase == CONNECTING else [fault.script(first)] * calls
+    upstream, attempts = [f"{first} {fault.outcome}"] * len(scripts), [f"{first}:{status}"] * calls
+    fallbacks = others if error.falls_back or route is OTHER_MODEL else []
+    succeeding = first if route.first_call_only else fallbacks[0] if fallbacks else ""
+    if fault.phase == AFTER_CONTENT:
+        client, log = f'200 "Hel" error {error.code}', f"failed 200 {error.error_class}"
+        expected = Observation(client, f"{first}:200", upstream[0], log, f"{first}:200,{attempts[0]}")
+    elif succeeding:
+        scripts.append(valid_response(succeeding, form, "Second."))
+        upstream.append(f"{succeeding} {SENT}")
+        trail = ",".join([*attempts, f"{succeeding}:200"])
+        expected = Observation(success_cell("Second.", form), trail, ", ".join(upstream), "completed 200", trail)
     else:
-        log = f"failed {verdict.status} {verdict.error}"
-        seen = Seen(refusal(verdict), ",".join(trail), ", ".join(ends) or "no call", log, ",".join(trail))
-    return Row(fault.name, fault.phase, place, form, tuple(scripts), seen, fault.address)
+        trail, log = ",".join(attempts), f"failed {error.status} {error.error_class}"
+        expected = Observation(error_cell(error), trail, ", ".join(upstream) or "no call", log, trail)
+    return Row(fault.name, fault.phase, route, form, tuple(scripts), expected, fault.origin)
 
 
-def both(fault: str, first: list[Any], second: list[Any], *, client: str, trail: str, log: str) -> tuple[Row, ...]:
-    """Two targets that fail by their status, each in its way, and are asked once."""
-    seen = Seen(client, trail, f"openai {SENT}, anthropic {SENT}", log, trail)
-    return tuple(Row(fault, HEAD, PAIR, form, (first, second), seen) for form in FORMS)
+def two_failures(
+    fault: str, first: list[Any], second: list[Any], *, client: str, attempts: str, log: str
+) -> tuple[Row, ...]:
+    """Return the rows of two targets that each fail once, by their status."""
+    expected = Observation(client, attempts, f"openai {SENT}, anthropic {SENT}", log, attempts)
+    return tuple(Row(fault, IN_HEADERS, OPENAI_ANTHROPIC, form, (first, second), expected) for form in FORMS)
 
 
-TOGETHER = (
-    *both(
-        "429 of both, with Retry-After: 70 and 30",
-        plain(SAID, 429, retry_after=70),
-        plain(SAID, 429, retry_after=30),
+TWO_FAILURES = (
+    *two_failures(
+        "429 from both, with Retry-After: 70 and 30",
+        json_response(ERROR_BODY, 429, retry_after=70),
+        json_response(ERROR_BODY, 429, retry_after=30),
         client="429 rate_limit_exceeded Retry-After 30",
-        trail="openai:429,anthropic:429",
+        attempts="openai:429,anthropic:429",
         log="failed 429 UpstreamLimited",
     ),
-    *both(
-        "429 of the first, 401 of the second",
-        plain(SAID, 429, retry_after=70),
-        plain(SAID, 401),
+    *two_failures(
+        "429 from the first, 401 from the second",
+        json_response(ERROR_BODY, 429, retry_after=70),
+        json_response(ERROR_BODY, 401),
         client="502 upstream_credentials",
-        trail="openai:429,anthropic:401",
+        attempts="openai:429,anthropic:401",
         log="failed 502 UpstreamCredentials",
     ),
-    *both(
-        "401 of the first, 400 of the second",
-        plain(SAID, 401),
-        plain(SAID, 400),
+    *two_failures(
+        "401 from the first, 400 from the second",
+        json_response(ERROR_BODY, 401),
+        json_response(ERROR_BODY, 400),
         client="400 invalid_request_error",
-        trail="openai:401,anthropic:400",
+        attempts="openai:401,anthropic:400",
         log="failed 400 UpstreamRejected",
     ),
 )
 
 
-def fine(fault: str, place: Place, form: str, script: list[Any], *, said: str = "Hello", end: str = SENT) -> Row:
-    """An answer that is one, whatever else may be said of it."""
-    by = place.dialects[0]
-    seen = Seen(answer(said, form), f"{by}:200", f"{by} {end}", "completed 200", f"{by}:200")
-    return Row(fault, AFTER, place, form, (script,), seen)
+def success_row(
+    fault: str, route: Route, form: str, script: list[Any], *, text: str = "Hello", outcome: str = SENT
+) -> Row:
+    """Return the row of a response that the client receives completely."""
+    dialect = route.dialects[0]
+    attempts = f"{dialect}:200"
+    expected = Observation(success_cell(text, form), attempts, f"{dialect} {outcome}", "completed 200", attempts)
+    return Row(fault, AFTER_CONTENT, route, form, (script,), expected)
 
 
-def finished(dialect: str, *more: Any) -> list[Any]:
-    """A stream up to its finish_reason, and what follows."""
-    return streamed(*opening(dialect, AFTER), *DIALECTS[dialect].finish, *more)
+def finished_stream(dialect: str, *steps: Any) -> list[Any]:
+    """Script a stream up to its finish_reason, and these steps after it."""
+    return sse_response(*stream_start(dialect, AFTER_CONTENT), *DIALECTS[dialect].finish, *steps)
 
 
-HEALTHY = "nothing is wrong"
-FINE = (
-    *(fine(HEALTHY, place, form, good(place.dialects[0], form)) for place in ALL for form in FORMS),
+NO_FAULT = "no fault"
+SUCCESSES = (
     *(
-        fine("a finish_reason and no [DONE]", place, STREAM, finished(place.name), said="Hel")
-        for place in (OPENAI, ANTHROPIC)
+        success_row(NO_FAULT, route, form, valid_response(route.dialects[0], form))
+        for route in ALL_ROUTES
+        for form in FORMS
     ),
     *(
-        fine("a whole answer where a stream was asked for", place, STREAM, good(place.name, PLAIN))
-        for place in (OPENAI, ANTHROPIC)
+        success_row("finish_reason without [DONE]", route, STREAM, finished_stream(route.name), text="Hel")
+        for route in (OPENAI, ANTHROPIC)
     ),
-    fine("silent after [DONE]", OPENAI, STREAM, finished("openai", DONE, FOREVER), said="Hel", end=HUNG_UP),
+    *(
+        success_row("plain response to a stream request", route, STREAM, valid_response(route.name, PLAIN))
+        for route in (OPENAI, ANTHROPIC)
+    ),
+    success_row(
+        "silent after [DONE]",
+        OPENAI,
+        STREAM,
+        finished_stream("openai", DONE, LONG_SILENCE),
+        text="Hel",
+        outcome=ABORTED,
+    ),
 )
 
-ASKED, ENDED, HEARD, SOON = "the last script is played", "the first script is over", "content is there", "soon"
-"""When a client leaves."""
-AWAY = "the client leaves"
-FAILING = plain(SAID, 500)
+CLIENT_DISCONNECTS = "client disconnects"
+DISCONNECTS_IN_PAUSE = f"{CLIENT_DISCONNECTS} during a pause"
+SERVER_ERROR = json_response(ERROR_BODY, 500)
 
 
-def leaving(
-    fault: str, phase: str, place: Place, form: str, *scripts: Any, trail: str = "", when: str = ASKED, **more: Any
+def disconnect_row(
+    fault: str,
+    phase: str,
+    route: Route,
+    form: str,
+    *scripts: Any,
+    attempts: str = "",
+    when: str = LAST_SCRIPT_STARTED,
+    origin: str = "",
 ) -> Row:
-    """A client that leaves: of the calls that were made, the one under way is hung up."""
-    over = [f"{dialect} {SENT}" for dialect in place.dialects for _ in range(trail.count(f"{dialect}:5"))]
-    in_flight = [f"{place.dialects[-1]} {HUNG_UP}"] if when in (ASKED, HEARD) else []
-    log = "client_disconnected 499" if when == HEARD else "client_disconnected 499 ClientDisconnected"
-    seen = Seen("leaves", "", ", ".join([*over, *in_flight]) or "no call", log, trail)
-    return Row(fault, phase, place, form, scripts, seen, leaves=when, **more)
+    """Return the row of a client that disconnects: the gateway aborts the call that is in flight."""
+    finished = [f"{dialect} {SENT}" for dialect in route.dialects for _ in range(attempts.count(f"{dialect}:5"))]
+    in_flight = [f"{route.dialects[-1]} {ABORTED}"] if when in (LAST_SCRIPT_STARTED, CONTENT_RECEIVED) else []
+    log = "client_disconnected 499" + ("" if when == CONTENT_RECEIVED else " ClientDisconnected")
+    expected = Observation(DISCONNECTS, "", ", ".join([*finished, *in_flight]) or "no call", log, attempts)
+    return Row(fault, phase, route, form, scripts, expected, origin, when)
 
 
-def going_on(dialect: str, phase: str, step: Any) -> list[Any]:
-    """A stream with a step every 50 ms, for long."""
-    return streamed(*opening(dialect, phase), *(one for _ in range(400) for one in (step, 0.05)))
+def busy_stream(dialect: str, phase: str, step: Any) -> list[Any]:
+    """Script a stream that repeats a step every 50 ms for 20 s."""
+    return sse_response(*stream_start(dialect, phase), *([step, 0.05] * 400))
 
 
-LEAVING = (
+DISCONNECT_ROWS = (
     *(
-        leaving(f"{AWAY} {while_}", CONNECTING, OPENAI, form, [], when=SOON, address=address)
-        for address, while_ in (("deaf", "before a connection"), ("mute", "before TLS is agreed on"))
-        for form in FORMS
-    ),
-    *(leaving(AWAY, HEADERS, place, form, [FOREVER]) for place in (OPENAI, ANTHROPIC) for form in FORMS),
-    *(
-        leaving(
-            f"{AWAY} the second target", HEADERS, PAIR, form, FAILING, FAILING, [FOREVER], trail="openai:500,openai:500"
+        disconnect_row(
+            f"{CLIENT_DISCONNECTS} {during}",
+            CONNECTING,
+            OPENAI,
+            form,
+            [],
+            when=AFTER_HALF_A_SECOND,
+            origin=origin,
+        )
+        for origin, during in (
+            ("connect-timeout", "during the TCP handshake"),
+            ("tls-timeout", "during the TLS handshake"),
         )
         for form in FORMS
     ),
     *(
-        leaving(f"{AWAY} between two attempts", HEADERS, OPENAI, form, first, [FOREVER], trail="openai:503", when=ENDED)
+        disconnect_row(CLIENT_DISCONNECTS, BEFORE_HEADERS, route, form, [LONG_SILENCE])
+        for route in (OPENAI, ANTHROPIC)
         for form in FORMS
-        for first in [plain(SAID, 503, retry_after=3)]
     ),
-    *(leaving(AWAY, HEAD, OPENAI, form, [HALF_A_HEAD, FOREVER]) for form in FORMS),
-    *(leaving(AWAY, BODY, place, PLAIN, [head(content_length=1000) + b"{", FOREVER]) for place in (OPENAI, ANTHROPIC)),
     *(
-        leaving(AWAY, BODY, place, STREAM, streamed(*opening(place.name, BODY), FOREVER))
-        for place in (OPENAI, ANTHROPIC)
-    ),
-    leaving(f"{AWAY} while comments come", BODY, OPENAI, STREAM, going_on("openai", BODY, b": beat\n\n")),
-    *(
-        leaving(name, AFTER, place, STREAM, script(place.name), trail=f"{place.name}:200", when=HEARD)
-        for place in (OPENAI, ANTHROPIC)
-        for name, script in (
-            (f"{AWAY} in a silence", lambda dialect: streamed(*opening(dialect, AFTER), FOREVER)),
-            (f"{AWAY} while text comes", lambda dialect: going_on(dialect, AFTER, DIALECTS[dialect].said("lo"))),
+        disconnect_row(
+            f"{CLIENT_DISCONNECTS} during the fallback",
+            BEFORE_HEADERS,
+            OPENAI_ANTHROPIC,
+            form,
+            SERVER_ERROR,
+            SERVER_ERROR,
+            [LONG_SILENCE],
+            attempts="openai:500,openai:500",
         )
+        for form in FORMS
     ),
-    leaving(
-        f"{AWAY} the second target",
-        AFTER,
-        PAIR,
+    *(
+        disconnect_row(
+            f"{CLIENT_DISCONNECTS} between two attempts",
+            BEFORE_HEADERS,
+            OPENAI,
+            form,
+            json_response(ERROR_BODY, 503, retry_after=3),
+            [LONG_SILENCE],
+            attempts="openai:503",
+            when=FIRST_SCRIPT_ENDED,
+        )
+        for form in FORMS
+    ),
+    *(disconnect_row(CLIENT_DISCONNECTS, IN_HEADERS, OPENAI, form, [INCOMPLETE_HEAD, LONG_SILENCE]) for form in FORMS),
+    *(
+        disconnect_row(
+            CLIENT_DISCONNECTS,
+            BEFORE_CONTENT,
+            route,
+            PLAIN,
+            [response_head(content_length=1000) + b"{", LONG_SILENCE],
+        )
+        for route in (OPENAI, ANTHROPIC)
+    ),
+    *(
+        disconnect_row(
+            CLIENT_DISCONNECTS,
+            BEFORE_CONTENT,
+            route,
+            STREAM,
+            sse_response(*stream_start(route.name, BEFORE_CONTENT), LONG_SILENCE),
+        )
+        for route in (OPENAI, ANTHROPIC)
+    ),
+    disconnect_row(
+        f"{CLIENT_DISCONNECTS} while comments arrive",
+        BEFORE_CONTENT,
+        OPENAI,
         STREAM,
-        FAILING,
-        FAILING,
-        streamed(*opening("anthropic", AFTER), FOREVER),
-        trail="openai:500,openai:500,anthropic:200",
-        when=HEARD,
+        busy_stream("openai", BEFORE_CONTENT, b": beat\n\n"),
+    ),
+    *(
+        disconnect_row(fault, AFTER_CONTENT, route, STREAM, script, attempts=f"{route.name}:200", when=CONTENT_RECEIVED)
+        for route in (OPENAI, ANTHROPIC)
+        for fault, script in (
+            (DISCONNECTS_IN_PAUSE, sse_response(*stream_start(route.name, AFTER_CONTENT), LONG_SILENCE)),
+            (
+                f"{CLIENT_DISCONNECTS} while text arrives",
+                busy_stream(route.name, AFTER_CONTENT, DIALECTS[route.name].text_delta("lo")),
+            ),
+        )
+    ),
+    disconnect_row(
+        f"{CLIENT_DISCONNECTS} during the fallback",
+        AFTER_CONTENT,
+        OPENAI_ANTHROPIC,
+        STREAM,
+        SERVER_ERROR,
+        SERVER_ERROR,
+        sse_response(*stream_start("anthropic", AFTER_CONTENT), LONG_SILENCE),
+        attempts="openai:500,openai:500,anthropic:200",
+        when=CONTENT_RECEIVED,
     ),
 )
 ROWS = (
-    *(row(fault, place, form) for fault in FAULTS for place in fault.places for form in fault.forms),
-    *TOGETHER,
-    *FINE,
-    *LEAVING,
+    *(fault_row(fault, route, form) for fault in FAULTS for route in fault.routes for form in fault.forms),
+    *TWO_FAILURES,
+    *SUCCESSES,
+    *DISCONNECT_ROWS,
 )
 
 
-def table() -> str:
-    """The rows as Markdown, a table for each phase; places and forms with the same outcome share a line."""
-    return "\n".join(f"### {phase}\n\n{_lines([one for one in ROWS if one.phase == phase])}" for phase in PHASES)
+def markdown_tables() -> str:
+    """Return a Markdown table for each phase. Routes and forms with the same expectation share a line."""
+    return "\n".join(f"### {phase}\n\n{_table([row for row in ROWS if row.phase == phase])}" for phase in PHASES)
 
 
-def _lines(rows: list[Row]) -> str:
-    heading = ["| fault | asked | form | client | attempts | upstream | log |", "|---|---|---|---|---|---|---|"]
-    same: dict[tuple[str, ...], list[Row]] = {}
-    for one in rows:
-        client, trail, upstream, log, logged = one.seen
-        more = f" {logged}" if logged != trail else ""
-        same.setdefault((one.fault, client.removesuffix(" [DONE]"), trail, upstream, log + more), []).append(one)
-    return "\n".join([*heading, *(_line(outcome, group) for outcome, group in same.items()), ""])
+def _table(rows: list[Row]) -> str:
+    heading = ["| fault | targets | request | client | attempts | upstream | log |", "|---|---|---|---|---|---|---|"]
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        client, attempts, upstream, log, logged = row.expected
+        log += f" {logged}" if logged != attempts else ""
+        groups.setdefault((row.fault, client.removesuffix(" [DONE]"), attempts, upstream, log), []).append(row)
+    return "\n".join([*heading, *(_line(cells, group) for cells, group in groups.items()), ""])
 
 
-def _line(outcome: tuple[str, ...], rows: list[Row]) -> str:
-    fault, client, *seen = outcome
-    places, forms = dict.fromkeys(one.place.says for one in rows), dict.fromkeys(one.form for one in rows)
-    done = " [DONE]" if any(one.seen.client.endswith("[DONE]") for one in rows) else ""
-    cells = (fault, "; ".join(places), ", ".join(forms), client + done, *seen)
+def _line(cells: tuple[str, ...], rows: list[Row]) -> str:
+    fault, client, *others = cells
+    routes, forms = dict.fromkeys(row.route.label for row in rows), dict.fromkeys(row.form for row in rows)
+    done = " [DONE]" if any(row.expected.client.endswith("[DONE]") for row in rows) else ""
+    cells = (fault, "; ".join(routes), ", ".join(forms), client + done, *others)
     return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
-def document(written: str) -> str:
-    """The document, with the rows as they are now."""
-    before, _, rest = written.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+def with_current_tables(document: str) -> str:
+    """Return the document with the tables generated from ROWS."""
+    before, _, rest = document.partition(TABLE_START)
+    _, _, after = rest.partition(TABLE_END)
+    return f"{before}{TABLE_START}\n{markdown_tables()}\n{TABLE_END}{after}"
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(document(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    DOCUMENT.write_text(with_current_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,303 +1,385 @@
-"""What goes wrong with an upstream, and when: scripts for upstream.py, each with what it is called and what it is to the client."""
+"""The faults of an upstream: for each a script of scripted_upstream.py, its name, and what the client should see."""
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tests.support.scripted_upstream import DONE, RESET, ROLE, STOP, completion, head, message, plain, streamed, text
+from tests.support.scripted_upstream import (
+    ABORTED,
+    DONE,
+    RESET,
+    ROLE,
+    SENT,
+    STOP,
+    anthropic_message,
+    completion,
+    json_response,
+    response_head,
+    sse_response,
+    text_chunk,
+)
 
-FOREVER = 30.0
-"""Seconds that an upstream is silent: six times as long as anybody waits for it to end."""
-PHASES = CONNECTING, HEADERS, HEAD, BODY, AFTER = (
-    "Connecting",
-    "Before the headers",
-    "In the head",
+# Seconds that an upstream stays silent: six times as long as any check waits for a call to end.
+LONG_SILENCE = 30.0
+PHASES = CONNECTING, BEFORE_HEADERS, IN_HEADERS, BEFORE_CONTENT, AFTER_CONTENT = (
+    "Connection setup",
+    "Before the response headers",
+    "In the response headers",
     "In the body, before the first content",
-    "After content",
+    "After the first content",
 )
 FORMS = PLAIN, STREAM = "plain", "stream"
-SENT, HUNG_UP = "sent", "client-gone"
-IMPATIENT = "impatient"
-Words = str | Mapping[str, str]
-"""The word for a fault in the trail, where it differs by dialect."""
+SHORT_TIMEOUT = "short-timeout"
+# How x-gateway-attempts names a fault; a mapping where that depends on the dialect.
+AttemptStatus = str | Mapping[str, str]
 
 
-class Place(NamedTuple):
-    """Who is asked by a model name: targets by their dialects. `cured`: what fails is the first call alone."""
+class Route(NamedTuple):
+    """The targets of a model name, by their dialects. With `first_call_only` only the first call fails."""
 
     name: str
     dialects: tuple[str, ...]
-    says: str
-    cured: bool = False
+    label: str
+    first_call_only: bool = False
 
 
-OPENAI = Place("openai", ("openai",), "openai")
-ANTHROPIC = Place("anthropic", ("anthropic",), "anthropic")
-PAIR = Place("pair", ("openai", "anthropic"), "openai, then anthropic")
-TURNED = Place("turned", ("anthropic", "openai"), "anthropic, then openai")
-OTHER = Place("other", ("openai", "anthropic"), "openai, then another model of anthropic")
-CURED = Place("openai", ("openai",), "openai, once", cured=True)
-ALL = (OPENAI, ANTHROPIC, PAIR, TURNED)
+OPENAI = Route("openai", ("openai",), "openai")
+ANTHROPIC = Route("anthropic", ("anthropic",), "anthropic")
+OPENAI_ANTHROPIC = Route("openai-anthropic", ("openai", "anthropic"), "openai, then anthropic")
+ANTHROPIC_OPENAI = Route("anthropic-openai", ("anthropic", "openai"), "anthropic, then openai")
+OTHER_MODEL = Route("other-model", ("openai", "anthropic"), "openai, then another model of anthropic")
+OPENAI_ONCE = Route("openai", ("openai",), "openai, first call only", first_call_only=True)
+ALL_ROUTES = (OPENAI, ANTHROPIC, OPENAI_ANTHROPIC, ANTHROPIC_OPENAI)
 
 
-class Verdict(NamedTuple):
-    """What the client is told, how the log names it, and whether the same target is asked `again`, and another (`on`)."""
+class ExpectedError(NamedTuple):
+    """The error that the client receives, its class in the log, and whether the gateway retries and falls back."""
 
     status: int
     code: str
-    error: str
-    again: bool = True
-    on: bool = True
-    wait: str = ""
+    error_class: str
+    retried: bool = True
+    falls_back: bool = True
+    retry_after: str = ""
 
 
-FAILED = Verdict(502, "upstream_error", "UpstreamFailed")
-BUSY = Verdict(503, "overloaded", "UpstreamFailed", wait="1")
-LATE = Verdict(504, "upstream_timeout", "UpstreamTimeout")
-LIMITED = Verdict(429, "rate_limit_exceeded", "UpstreamLimited")
-OURS = Verdict(502, "upstream_credentials", "UpstreamCredentials", again=False)
-REJECTED = Verdict(400, "invalid_request_error", "UpstreamRejected", again=False, on=False)
+FAILED = ExpectedError(502, "upstream_error", "UpstreamFailed")
+OVERLOADED = ExpectedError(503, "overloaded", "UpstreamFailed", retry_after="1")
+TIMED_OUT = ExpectedError(504, "upstream_timeout", "UpstreamTimeout")
+LIMITED = ExpectedError(429, "rate_limit_exceeded", "UpstreamLimited")
+WRONG_CREDENTIALS = ExpectedError(502, "upstream_credentials", "UpstreamCredentials", retried=False)
+REJECTED = ExpectedError(400, "invalid_request_error", "UpstreamRejected", retried=False, falls_back=False)
 
 
 class Fault(NamedTuple):
     """
-    `script(dialect)` is one call of it, at the end of which the upstream sees `end`; `word` stands for it in the trail.
+    `script(dialect)` plays the fault in one call, which has this `outcome` at the upstream.
 
-    `address`: what is special about the first target: nothing, IMPATIENT, or a key of `upstream.unreachable()`.
+    `origin`: a key of `scripted_upstream.failing_origins()`, SHORT_TIMEOUT for a target with a short timeout, or "".
     """
 
     name: str
     phase: str
-    word: Words
-    verdict: Verdict
+    attempt_status: AttemptStatus
+    error: ExpectedError
     script: Callable[[str], list[Any]]
-    places: tuple[Place, ...] = (OPENAI, PAIR)
+    routes: tuple[Route, ...] = (OPENAI, OPENAI_ANTHROPIC)
     forms: tuple[str, ...] = FORMS
-    end: str = SENT
-    address: str = ""
+    outcome: str = SENT
+    origin: str = ""
 
 
-def event(kind: str, **more: Any) -> bytes:
-    """An event of Anthropic's stream."""
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
+def anthropic_event(event_type: str, **fields: Any) -> bytes:
+    return f"event: {event_type}\ndata: {json.dumps({'type': event_type, **fields})}\n\n".encode()
 
 
 class Dialect(NamedTuple):
-    """How an answer is spoken: what of a stream stands before its first content, its end, and what follows that."""
+    """Stream steps before the first content, a content step, the steps with the finish_reason, the end; a plain body."""
 
-    begin: tuple[Any, ...]
-    said: Callable[[str], Any]
+    start: tuple[Any, ...]
+    text_delta: Callable[[str], Any]
     finish: tuple[Any, ...]
-    done: tuple[Any, ...]
-    whole: Callable[[str], Any]
+    end: tuple[Any, ...]
+    plain_body: Callable[[str], Any]
 
 
 DIALECTS = {
-    "openai": Dialect((ROLE,), text, (STOP,), (DONE,), completion),
+    "openai": Dialect((ROLE,), text_chunk, (STOP,), (DONE,), completion),
     "anthropic": Dialect(
         (
-            event("message_start", message={**message(), "content": [], "stop_reason": None}),
-            event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+            anthropic_event("message_start", message={**anthropic_message(), "content": [], "stop_reason": None}),
+            anthropic_event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
         ),
-        lambda said: event("content_block_delta", index=0, delta={"type": "text_delta", "text": said}),
+        lambda text: anthropic_event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
         (
-            event("content_block_stop", index=0),
-            event(
+            anthropic_event("content_block_stop", index=0),
+            anthropic_event(
                 "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 2}
             ),
         ),
-        (event("message_stop"),),
-        message,
+        (anthropic_event("message_stop"),),
+        anthropic_message,
     ),
 }
 
 
-def opening(dialect: str, phase: str) -> tuple[Any, ...]:
-    """The beginning of a stream: up to its content, or with some."""
-    spoken = DIALECTS[dialect]
-    return (*spoken.begin, spoken.said("Hel")) if phase == AFTER else spoken.begin
+def stream_start(dialect: str, phase: str) -> tuple[Any, ...]:
+    """Return the first steps of a stream: without content, or with some if the phase is AFTER_CONTENT."""
+    steps = DIALECTS[dialect]
+    return (*steps.start, steps.text_delta("Hel")) if phase == AFTER_CONTENT else steps.start
 
 
-def good(dialect: str, form: str, said: str = "Hello") -> list[Any]:
-    """An answer with nothing wrong."""
-    spoken = DIALECTS[dialect]
+def valid_response(dialect: str, form: str, text: str = "Hello") -> list[Any]:
+    steps = DIALECTS[dialect]
     if form == PLAIN:
-        return plain(spoken.whole(said))
-    return done(*spoken.begin, spoken.said(said), *spoken.finish, *spoken.done)
+        return json_response(steps.plain_body(text))
+    return complete_stream(*steps.start, steps.text_delta(text), *steps.finish, *steps.end)
 
 
-def done(*steps: Any) -> list[Any]:
-    """A stream whose last event and end are one: who reads [DONE] may hang up."""
-    *script, event, end = streamed(*steps)
-    return [*script, event + end]
+def complete_stream(*events: Any) -> list[Any]:
+    """Script a stream that sends its last event and last chunk at once: a client may close after [DONE]."""
+    *script, event, last_chunk = sse_response(*events)
+    return [*script, event + last_chunk]
 
 
-def unasked(name: str, word: str, verdict: Verdict, address: str) -> Fault:
-    """Where no connection comes about."""
-    return Fault(name, CONNECTING, word, verdict, lambda _: [], address=address)
+def connect_fault(name: str, attempt_status: str, error: ExpectedError, origin: str) -> Fault:
+    """Return a fault because of which no request is sent."""
+    return Fault(name, CONNECTING, attempt_status, error, lambda _: [], origin=origin)
 
 
-TOO_LATE = "target_timeout"
+TARGET_TIMEOUT = "target_timeout"
+SILENT = "silent for longer than the target's timeout"
 
 
 def silence(name: str, phase: str, *steps: Any) -> Fault:
-    """A target that has little time, and an upstream that says nothing more."""
-    return Fault(name, phase, TOO_LATE, LATE, lambda _: [*steps, FOREVER], end=HUNG_UP, address=IMPATIENT)
-
-
-HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Ty"
-EARLY = (
-    unasked("nobody listens", "connection", FAILED, "closed"),
-    unasked("nobody accepts within CONNECT_TIMEOUT", "connect_timeout", LATE, "deaf"),
-    unasked("TLS is not agreed on within CONNECT_TIMEOUT", "connect_timeout", LATE, "mute"),
-    unasked("TLS is expected, plain HTTP is spoken", "tls", FAILED, "plain-speaking"),
-    unasked("the host's name does not exist", "connection", FAILED, "nowhere"),
-    Fault("closed without an answer", HEADERS, "connection", FAILED, lambda _: [], (*ALL, CURED)),
-    Fault("reset without an answer", HEADERS, "connection", FAILED, lambda _: [RESET], (*ALL, CURED)),
-    silence("silent for longer than the target has", HEADERS),
-    Fault("closed in the head", HEAD, "truncated", FAILED, lambda _: [HALF_A_HEAD]),
-    Fault("reset in the head", HEAD, "connection", FAILED, lambda _: [HALF_A_HEAD, RESET]),
-    Fault("no HTTP", HEAD, "invalid_response", FAILED, lambda _: [b"SSH-2.0-x\r\n\r\n", FOREVER], end=HUNG_UP),
-    silence("silent for longer than the target has", HEAD, HALF_A_HEAD),
-)
-
-SAID = {"error": {"message": "Not now.", "type": "x"}}
-
-
-def answered(status: int, verdict: Verdict, *more: Place, told: str = "", **headers: Any) -> Fault:
-    """An answer that is an error by its status."""
-    script = plain(SAID, status, **headers)
-    return Fault(f"{status}{told}", HEAD, str(status), verdict, lambda _: script, (OPENAI, PAIR, *more))
-
-
-STATUSES = (
-    *(answered(status, REJECTED._replace(status=status), OTHER) for status in (400, 404, 413, 422)),
-    *(answered(status, OURS) for status in (401, 402, 403)),
-    *(answered(status, REJECTED._replace(status=status, again=True, on=True), CURED) for status in (408, 409, 425)),
-    answered(429, LIMITED, CURED),
-    answered(429, LIMITED._replace(wait="1"), CURED, told=" with Retry-After: 1", retry_after=1),
-    answered(429, LIMITED._replace(wait="60", again=False), told=" with Retry-After: 60", retry_after=60),
-    *(answered(status, FAILED, CURED) for status in (500, 502)),
-    *(answered(status, BUSY, CURED) for status in (503, 529)),
-    answered(503, BUSY._replace(wait="60", again=False), told=" with Retry-After: 60", retry_after=60),
-    answered(504, LATE),
-    *(answered(status, FAILED) for status in (204, 301)),
-)
-
-
-def body(name: str, word: Words, *steps: Any, **more: Any) -> Fault:
-    """What is wrong with a 200 that says it is JSON, whichever form was asked for."""
-    return Fault(name, BODY, word, FAILED, lambda _: list(steps), **{"places": ALL, **more})
-
-
-INNER = {"openai": "502", "anthropic": "500"}
-FAULTY = {"type": "error", "error": {"message": "Not now.", "type": "api_error"}}
-BODIES = (
-    body("a 200 that is no JSON", "invalid_response", *plain(b"<html>It works!</html>"), places=(*ALL, CURED)),
-    body("a 200 that is JSON without choices", "invalid_response", *plain({"id": "x"})),
-    body("a 200 that is JSON and no object", "invalid_response", *plain([7])),
-    body("a 200 with an error in it", INNER, *plain(FAULTY)),
-    body("JSON shorter than its Content-Length", "truncated", head(content_length=1000) + b'{"id"'),
-    body("JSON in a chunk that is cut", "truncated", head(transfer_encoding="chunked") + b'20\r\n{"id"'),
-    body(
-        "JSON in chunks without a size",
-        "invalid_response",
-        head(transfer_encoding="chunked") + b"zz\r\n",
-        FOREVER,
-        end=HUNG_UP,
-    ),
-    body("reset in JSON", "connection", head(content_length=1000) + b'{"id"', RESET),
-    body("gzip that is none", "invalid_response", head(content_encoding="gzip", content_length=4) + b"abcd"),
-    body(
-        "a stream that nobody asked for",
-        "invalid_response",
-        *streamed(ROLE, STOP, DONE),
-        places=(OPENAI,),
-        forms=(PLAIN,),
-    ),
-    silence("silent in JSON, for longer than the target has", BODY, head(content_length=1000) + b"{"),
-)
-
-
-class Tail(NamedTuple):
-    """How a stream goes wrong, wherever it is: `script(dialect, what was said before)`."""
-
-    name: str
-    word: Words
-    script: Callable[[str, tuple[Any, ...]], list[Any]]
-    verdict: Verdict = FAILED
-    end: str = SENT
-    address: str = ""
-    dialects: tuple[str, ...] = tuple(DIALECTS)
-
-    def fault(self, phase: str) -> Fault:
-        def script(dialect: str) -> list[Any]:
-            return self.script(dialect, opening(dialect, phase))
-
-        able = [place for place in ALL if place.dialects[0] in self.dialects]
-        places = tuple(place for place in able if phase == BODY or place is not TURNED)
-        places = (OPENAI, PAIR) if self.address else places
-        return Fault(self.name, phase, self.word, self.verdict, script, places, (STREAM,), self.end, self.address)
-
-
-def unchunked(said: tuple[Any, ...], **headers: Any) -> list[Any]:
-    """The events of a stream, one after another, without chunks."""
-    frames = [b"data: %b\n\n" % json.dumps(one).encode() if isinstance(one, dict) else one for one in said]
-    return [head(200, "text/event-stream", **headers), *frames]
-
-
-def after_which_it_hangs_up(name: str, word: Words, told: Mapping[str, Any], verdict: Verdict = FAILED) -> Tail:
-    """An event, by dialect, after which the upstream would have gone on."""
-    return Tail(
+    """Return the fault of an upstream that sends these steps and nothing more, behind a target with a short timeout."""
+    return Fault(
         name,
-        word,
-        lambda dialect, said: streamed(*said, told[dialect], FOREVER),
-        verdict,
-        HUNG_UP,
-        dialects=tuple(told),
+        phase,
+        TARGET_TIMEOUT,
+        TIMED_OUT,
+        lambda _: [*steps, LONG_SILENCE],
+        outcome=ABORTED,
+        origin=SHORT_TIMEOUT,
     )
 
 
-def error_event(kind: str, **told: Any) -> dict[str, Any]:
-    """OpenAI's likes have a number in it, Anthropic a type."""
-    spoken = event("error", error={"type": kind, "message": "Not now."})
-    return {"openai": {"error": {"message": "Not now.", **told}}, "anthropic": spoken}
-
-
-BROKEN_OFF = "it ends without a finish_reason"
-TAILS = (
-    Tail(BROKEN_OFF, "truncated", lambda _, said: streamed(*said)),
-    Tail("[DONE] without a finish_reason", "truncated", lambda dialect, said: done(*said, *DIALECTS[dialect].done)),
-    Tail("it ends within an event", "truncated", lambda _, said: streamed(*said, b'data: {"id"')),
-    Tail("a chunk that is cut", "truncated", lambda _, said: streamed(*said, last=b"20\r\ndata")),
-    Tail("no last chunk", "truncated", lambda _, said: streamed(*said, last=b"")),
-    Tail("shorter than its Content-Length", "truncated", lambda _, said: unchunked(said, content_length=99999)),
-    Tail("closed, without length or chunks", "truncated", lambda _, said: unchunked(said)),
-    Tail("reset", "connection", lambda _, said: streamed(*said, RESET)),
-    Tail("no size", "invalid_response", lambda _, said: [*streamed(*said, 1.0, last=b"zz\r\n"), FOREVER], end=HUNG_UP),
-    Tail(
-        "silent for longer than the target has",
-        TOO_LATE,
-        lambda _, said: streamed(*said, FOREVER),
-        LATE,
-        HUNG_UP,
-        IMPATIENT,
+INCOMPLETE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Ty"
+NOT_HTTP = b"SSH-2.0-x\r\n\r\n"
+EARLY_FAULTS = (
+    connect_fault("connection refused", "connection", FAILED, "connection-refused"),
+    connect_fault("connect times out", "connect_timeout", TIMED_OUT, "connect-timeout"),
+    connect_fault("TLS handshake times out", "connect_timeout", TIMED_OUT, "tls-timeout"),
+    connect_fault("plain HTTP where TLS is expected", "tls", FAILED, "tls-error"),
+    connect_fault("host name does not resolve", "connection", FAILED, "unknown-host"),
+    Fault("closed without a response", BEFORE_HEADERS, "connection", FAILED, lambda _: [], (*ALL_ROUTES, OPENAI_ONCE)),
+    Fault(
+        "reset without a response", BEFORE_HEADERS, "connection", FAILED, lambda _: [RESET], (*ALL_ROUTES, OPENAI_ONCE)
     ),
-    after_which_it_hangs_up("an event that is no JSON", "invalid_response", dict.fromkeys(DIALECTS, b"data: {\n\n")),
-    after_which_it_hangs_up("an event that is no object", "invalid_response", dict.fromkeys(DIALECTS, b"data: 7\n\n")),
-    after_which_it_hangs_up("an event of no known shape", "invalid_response", {"openai": {"choices": [7]}}),
-    after_which_it_hangs_up("an error event", INNER, error_event("api_error", type="server_error")),
-    after_which_it_hangs_up(
-        "an error event: overloaded",
-        {"openai": "503", "anthropic": "529"},
-        error_event("overloaded_error", code=503),
-        BUSY,
+    silence(SILENT, BEFORE_HEADERS),
+    Fault("closed inside the headers", IN_HEADERS, "truncated", FAILED, lambda _: [INCOMPLETE_HEAD]),
+    Fault("reset inside the headers", IN_HEADERS, "connection", FAILED, lambda _: [INCOMPLETE_HEAD, RESET]),
+    Fault(
+        "response is not HTTP",
+        IN_HEADERS,
+        "invalid_response",
+        FAILED,
+        lambda _: [NOT_HTTP, LONG_SILENCE],
+        outcome=ABORTED,
     ),
-    after_which_it_hangs_up("an error event: a limit", "429", error_event("rate_limit_error", code=429), LIMITED),
-    after_which_it_hangs_up(
-        "an error event: a refusal", "400", error_event("invalid_request_error", code=400), REJECTED
-    ),
-    after_which_it_hangs_up("an error event: a wrong key", "401", error_event("authentication_error", code=401), OURS),
+    silence(SILENT, IN_HEADERS, INCOMPLETE_HEAD),
 )
-EMPTY = Fault("a stream without an event", BODY, "truncated", FAILED, lambda _: streamed(), (*ALL, CURED), (STREAM,))
-FAULTS = (*EARLY, *STATUSES, *BODIES, EMPTY, *(tail.fault(phase) for phase in (BODY, AFTER) for tail in TAILS))
+
+ERROR_BODY = {"error": {"message": "Not now.", "type": "x"}}
+
+
+def status_fault(status: int, error: ExpectedError, *routes: Route, **headers: Any) -> Fault:
+    """Return the fault of a response with an error status, with the default routes and these."""
+    script = json_response(ERROR_BODY, status, **headers)
+    title = f"{status}" + (f" with Retry-After: {headers['retry_after']}" if headers else "")
+    return Fault(title, IN_HEADERS, str(status), error, lambda _: script, (OPENAI, OPENAI_ANTHROPIC, *routes))
+
+
+STATUS_FAULTS = (
+    *(status_fault(status, REJECTED._replace(status=status), OTHER_MODEL) for status in (400, 404, 413, 422)),
+    *(status_fault(status, WRONG_CREDENTIALS) for status in (401, 402, 403)),
+    *(
+        status_fault(status, REJECTED._replace(status=status, retried=True, falls_back=True), OPENAI_ONCE)
+        for status in (408, 409, 425)
+    ),
+    status_fault(429, LIMITED, OPENAI_ONCE),
+    status_fault(429, LIMITED._replace(retry_after="1"), OPENAI_ONCE, retry_after=1),
+    status_fault(429, LIMITED._replace(retry_after="60", retried=False), retry_after=60),
+    *(status_fault(status, FAILED, OPENAI_ONCE) for status in (500, 502)),
+    *(status_fault(status, OVERLOADED, OPENAI_ONCE) for status in (503, 529)),
+    status_fault(503, OVERLOADED._replace(retry_after="60", retried=False), retry_after=60),
+    status_fault(504, TIMED_OUT),
+    *(status_fault(status, FAILED) for status in (204, 301)),
+)
+
+
+def body_fault(name: str, attempt_status: AttemptStatus, *steps: Any, **fields: Any) -> Fault:
+    """Return the fault of a 200 with a JSON content type, whichever form the client requested."""
+    return Fault(
+        name, BEFORE_CONTENT, attempt_status, FAILED, lambda _: list(steps), **{"routes": ALL_ROUTES, **fields}
+    )
+
+
+# The gateway's reading of an error without a status: an OpenAI-compatible one counts as 502, Anthropic's api_error is a 500.
+ERROR_EVENT_STATUS = {"openai": "502", "anthropic": "500"}
+ANTHROPIC_ERROR_BODY = {"type": "error", "error": {"message": "Not now.", "type": "api_error"}}
+BODY_FAULTS = (
+    body_fault(
+        "200 with a body that is not JSON",
+        "invalid_response",
+        *json_response(b"<html>It works!</html>"),
+        routes=(*ALL_ROUTES, OPENAI_ONCE),
+    ),
+    body_fault("200 with JSON without choices", "invalid_response", *json_response({"id": "x"})),
+    body_fault("200 with JSON that is not an object", "invalid_response", *json_response([7])),
+    body_fault("200 with an error object", ERROR_EVENT_STATUS, *json_response(ANTHROPIC_ERROR_BODY)),
+    body_fault("JSON body shorter than its Content-Length", "truncated", response_head(content_length=1000) + b'{"id"'),
+    body_fault(
+        "JSON body in a truncated chunk", "truncated", response_head(transfer_encoding="chunked") + b'20\r\n{"id"'
+    ),
+    body_fault(
+        "JSON body with an invalid chunk size",
+        "invalid_response",
+        response_head(transfer_encoding="chunked") + b"zz\r\n",
+        LONG_SILENCE,
+        outcome=ABORTED,
+    ),
+    body_fault("reset inside the JSON body", "connection", response_head(content_length=1000) + b'{"id"', RESET),
+    body_fault(
+        "gzip body that is not gzip",
+        "invalid_response",
+        response_head(content_encoding="gzip", content_length=4) + b"abcd",
+    ),
+    body_fault(
+        "stream in response to a plain request",
+        "invalid_response",
+        *sse_response(ROLE, STOP, DONE),
+        routes=(OPENAI,),
+        forms=(PLAIN,),
+    ),
+    silence(f"{SILENT}, inside the JSON body", BEFORE_CONTENT, response_head(content_length=1000) + b"{"),
+)
+
+
+class StreamFault(NamedTuple):
+    """A fault that can follow any part of a stream: `script(dialect, steps before it)`."""
+
+    name: str
+    attempt_status: AttemptStatus
+    script: Callable[[str, tuple[Any, ...]], list[Any]]
+    error: ExpectedError = FAILED
+    outcome: str = SENT
+    origin: str = ""
+    dialects: tuple[str, ...] = tuple(DIALECTS)
+
+    def in_phase(self, phase: str) -> Fault:
+        def script(dialect: str) -> list[Any]:
+            return self.script(dialect, stream_start(dialect, phase))
+
+        routes = tuple(
+            route
+            for route in ((OPENAI, OPENAI_ANTHROPIC) if self.origin else ALL_ROUTES)
+            if route.dialects[0] in self.dialects and (phase == BEFORE_CONTENT or route is not ANTHROPIC_OPENAI)
+        )
+        return Fault(
+            self.name, phase, self.attempt_status, self.error, script, routes, (STREAM,), self.outcome, self.origin
+        )
+
+
+def unchunked_stream(events: tuple[Any, ...], **headers: Any) -> list[Any]:
+    """Script a stream without the chunked transfer coding."""
+    frames = [b"data: %b\n\n" % json.dumps(event).encode() if isinstance(event, dict) else event for event in events]
+    return [response_head(200, "text/event-stream", **headers), *frames]
+
+
+def fatal_event(
+    name: str, attempt_status: AttemptStatus, events: Mapping[str, Any], error: ExpectedError = FAILED
+) -> StreamFault:
+    """Return the fault of an event, by dialect, after which the gateway closes a connection that stays open."""
+    return StreamFault(
+        name,
+        attempt_status,
+        lambda dialect, before: sse_response(*before, events[dialect], LONG_SILENCE),
+        error,
+        ABORTED,
+        dialects=tuple(events),
+    )
+
+
+def error_events(anthropic_type: str, **openai_fields: Any) -> dict[str, Any]:
+    """Return an error event for each dialect: OpenAI-compatible vendors send a numeric code, Anthropic sends a type."""
+    return {
+        "openai": {"error": {"message": "Not now.", **openai_fields}},
+        "anthropic": anthropic_event("error", error={"type": anthropic_type, "message": "Not now."}),
+    }
+
+
+STREAM_ENDS_EARLY = "stream ends without a finish_reason"
+RESET_IN_STREAM = "connection reset"
+ERROR_EVENT = "error event"
+STREAM_FAULTS = (
+    StreamFault(STREAM_ENDS_EARLY, "truncated", lambda _, before: sse_response(*before)),
+    StreamFault(
+        "[DONE] without a finish_reason",
+        "truncated",
+        lambda dialect, before: complete_stream(*before, *DIALECTS[dialect].end),
+    ),
+    StreamFault("stream ends inside an event", "truncated", lambda _, before: sse_response(*before, b'data: {"id"')),
+    StreamFault("chunk truncated", "truncated", lambda _, before: sse_response(*before, last=b"20\r\ndata")),
+    StreamFault("last chunk missing", "truncated", lambda _, before: sse_response(*before, last=b"")),
+    StreamFault(
+        "body shorter than its Content-Length",
+        "truncated",
+        lambda _, before: unchunked_stream(before, content_length=99999),
+    ),
+    StreamFault("closed, neither Content-Length nor chunked", "truncated", lambda _, before: unchunked_stream(before)),
+    StreamFault(RESET_IN_STREAM, "connection", lambda _, before: sse_response(*before, RESET)),
+    StreamFault(
+        "invalid chunk size",
+        "invalid_response",
+        lambda _, before: [*sse_response(*before, 1.0, last=b"zz\r\n"), LONG_SILENCE],
+        outcome=ABORTED,
+    ),
+    StreamFault(
+        SILENT,
+        TARGET_TIMEOUT,
+        lambda _, before: sse_response(*before, LONG_SILENCE),
+        TIMED_OUT,
+        ABORTED,
+        SHORT_TIMEOUT,
+    ),
+    fatal_event("event is not JSON", "invalid_response", dict.fromkeys(DIALECTS, b"data: {\n\n")),
+    fatal_event("event is not an object", "invalid_response", dict.fromkeys(DIALECTS, b"data: 7\n\n")),
+    fatal_event("event has an unknown shape", "invalid_response", {"openai": {"choices": [7]}}),
+    fatal_event(ERROR_EVENT, ERROR_EVENT_STATUS, error_events("api_error", type="server_error")),
+    fatal_event(
+        "error event: overloaded",
+        {"openai": "503", "anthropic": "529"},
+        error_events("overloaded_error", code=503),
+        OVERLOADED,
+    ),
+    fatal_event("error event: rate limit", "429", error_events("rate_limit_error", code=429), LIMITED),
+    fatal_event("error event: invalid request", "400", error_events("invalid_request_error", code=400), REJECTED),
+    fatal_event("error event: wrong key", "401", error_events("authentication_error", code=401), WRONG_CREDENTIALS),
+)
+EMPTY_STREAM = Fault(
+    "stream without events",
+    BEFORE_CONTENT,
+    "truncated",
+    FAILED,
+    lambda _: sse_response(),
+    (*ALL_ROUTES, OPENAI_ONCE),
+    (STREAM,),
+)
+FAULTS = (
+    *EARLY_FAULTS,
+    *STATUS_FAULTS,
+    *BODY_FAULTS,
+    EMPTY_STREAM,
+    *(fault.in_phase(phase) for phase in (BEFORE_CONTENT, AFTER_CONTENT) for fault in STREAM_FAULTS),
+)

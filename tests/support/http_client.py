@@ -1,4 +1,4 @@
-"""What a client sees on the wire."""
+"""An HTTP client that shows what arrives on the wire."""
 
 import http.client
 import json
@@ -13,54 +13,55 @@ import requests
 from tests.support.servers import Server
 
 CHAT = "/v1/chat/completions"
-ENVELOPE = {"message", "type", "param", "code"}
+ERROR_FIELDS = {"message", "type", "param", "code"}
 
 
-def chat(model: str = "echo", said: str = "hello", **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": said}], **more}
+def chat_request(model: str = "echo", content: str = "hello", **fields: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": content}], **fields}
 
 
 def post(server: Server, body: Any, path: str = CHAT, **headers: str) -> requests.Response:
-    """POST JSON, or bytes as they are."""
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    told = {"Content-Type": "application/json", **server.headers, **headers}
-    return requests.post(server.url + path, data=sent, headers=told, timeout=60)
+    """POST a value as JSON, or bytes as they are."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **server.headers, **headers}
+    return requests.post(server.url + path, data=data, headers=headers, timeout=60)
 
 
 def get(server: Server, path: str, **headers: str) -> requests.Response:
     return requests.get(server.url + path, headers={**server.headers, **headers}, timeout=60)
 
 
-def error(response: requests.Response, status: int) -> dict[str, Any]:
-    """The error of a response, after a look at its status and envelope."""
+def expect_error(response: requests.Response, status: int) -> dict[str, Any]:
+    """Return the `error` object of a response, after a check of its status, headers and fields."""
     assert response.status_code == status, (response.status_code, response.text)
     assert response.headers["content-type"].startswith("application/json")
     assert response.headers["x-request-id"]
-    return enveloped(response.json())
+    return expect_error_body(response.json())
 
 
-def enveloped(data: Any) -> dict[str, Any]:
-    assert set(data) == {"error"}
-    said = data["error"]
-    assert set(said) == ENVELOPE
-    assert isinstance(said["message"], str)
-    assert said["message"]
-    assert isinstance(said["type"], str)
-    assert all(said[name] is None or isinstance(said[name], str) for name in ("param", "code"))
-    return said
+def expect_error_body(body: Any) -> dict[str, Any]:
+    """Return the `error` object of a JSON body, after a check of its fields and their types."""
+    assert set(body) == {"error"}
+    error = body["error"]
+    assert set(error) == ERROR_FIELDS
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert isinstance(error["type"], str)
+    assert all(error[name] is None or isinstance(error[name], str) for name in ("param", "code"))
+    return error
 
 
 @dataclass
-class Stream:
-    """A streamed answer. `heard` are (seconds since the request, line without its end) as they came."""
+class StreamedResponse:
+    """A response of server-sent events. `timed_lines`: (seconds since the request, line without its newline)."""
 
     status: int
     headers: http.client.HTTPMessage
-    heard: list[tuple[float, bytes]] = field(default_factory=list)
+    timed_lines: list[tuple[float, bytes]] = field(default_factory=list)
 
     @property
     def lines(self) -> list[bytes]:
-        return [line for _, line in self.heard]
+        return [line for _, line in self.timed_lines]
 
     @property
     def data(self) -> list[bytes]:
@@ -80,8 +81,8 @@ class Stream:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error in its last frame, where a stream that began late has its trail too."""
-        return enveloped({name: value for name, value in self.frames[-1].items() if name != "gateway"})
+        """The error in the last frame. A stream that started with pings has its `gateway` fields there too."""
+        return expect_error_body({name: value for name, value in self.frames[-1].items() if name != "gateway"})
 
     @property
     def choices(self) -> list[dict[str, Any]]:
@@ -92,48 +93,49 @@ class Stream:
         return "".join(choice["delta"].get("content") or "" for choice in self.choices)
 
     @property
-    def finishes(self) -> list[str]:
+    def finish_reasons(self) -> list[str]:
         return [choice["finish_reason"] for choice in self.choices if choice["finish_reason"]]
 
 
-def stream(server: Server, body: dict[str, Any], **headers: str) -> Stream:
-    """Ask for a stream, and hear it to its end."""
-    told = {"Content-Type": "application/json", **server.headers, **headers}
+def post_stream(server: Server, body: dict[str, Any], **headers: str) -> StreamedResponse:
+    """Request a stream, and read it to its end."""
+    headers = {"Content-Type": "application/json", **server.headers, **headers}
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        began = time.monotonic()
-        connection.request("POST", CHAT, json.dumps({**body, "stream": True}), told)
+        start = time.monotonic()
+        connection.request("POST", CHAT, json.dumps({**body, "stream": True}), headers)
         with connection.getresponse() as response:
-            streamed = Stream(response.status, response.headers)
+            streamed = StreamedResponse(response.status, response.headers)
             for line in response:
-                streamed.heard.append((time.monotonic() - began, line.removesuffix(b"\n")))
+                streamed.timed_lines.append((time.monotonic() - start, line.removesuffix(b"\n")))
     return streamed
 
 
-def opened(server: Server, body: dict[str, Any], **headers: str) -> socket.socket:
-    """A socket on which a request was sent."""
-    sent = json.dumps(body).encode()
+def send_request(server: Server, body: dict[str, Any], **headers: str) -> socket.socket:
+    """Return a socket on which the request was sent; the response is unread."""
+    data = json.dumps(body).encode()
     client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-    client.sendall(request_head(server, **{"Content-Length": str(len(sent))}, **headers) + sent)
+    client.sendall(request_head(server, **{"Content-Length": str(len(data))}, **headers) + data)
     return client
 
 
 def request_head(server: Server, **headers: str) -> bytes:
-    told = {"Host": f"127.0.0.1:{server.port}", "Content-Type": "application/json", **server.headers, **headers}
-    return "\r\n".join(
-        [f"POST {CHAT} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
-    ).encode()
+    """Return the request line and the header section, with the empty line that ends them."""
+    headers = {"Host": f"127.0.0.1:{server.port}", "Content-Type": "application/json", **server.headers, **headers}
+    lines = [f"POST {CHAT} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
-def answer(client: socket.socket) -> tuple[int, bytes]:
-    """Status and body of what a socket has to say."""
+def read_response(client: socket.socket) -> tuple[int, bytes]:
+    """Read a response from a socket; return its status and body."""
     with closing(http.client.HTTPResponse(client)) as response:
         response.begin()
         return response.status, response.read()
 
 
-def spoken(server: Server, sent: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer to these bytes."""
+def send_bytes(server: Server, data: bytes) -> tuple[int, bytes]:
+    """Send these bytes on a new connection; return the status and body of the response."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        # A server that rejects a request early closes before it has read all of it.
         with suppress(BrokenPipeError, ConnectionResetError):
-            client.sendall(sent)
-        return answer(client)
+            client.sendall(data)
+        return read_response(client)
