@@ -146,7 +146,7 @@ def test_a_gateway_without_keys_limits_each_address(proxied_gateway):
     assert post_from("198.51.100.1, 203.0.113.7").status_code == 429  # the part that the client wrote itself is ignored
 
 
-def test_each_request_gets_an_id_of_its_own(gateway):
+def test_each_request_gets_a_unique_id(gateway):
     first, second = (get(gateway, "/health").headers["x-request-id"] for _ in range(2))
     assert first
     assert first != second
@@ -189,7 +189,7 @@ def test_a_method_other_than_post_is_a_405(gateway, method, path):
     assert "POST" in response.headers["allow"]
 
 
-def test_a_post_to_the_models_is_told_to_use_get(gateway):
+def test_a_post_to_the_models_is_answered_with_allow_get(gateway):
     assert "GET" in post(gateway, {}, "/v1/models").headers["allow"]
 
 

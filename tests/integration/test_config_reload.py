@@ -188,7 +188,7 @@ def test_a_new_configuration_takes_effect_under_load_and_no_request_fails(config
     assert started_workers(server) == 2
 
 
-def test_an_invalid_configuration_is_reported_and_the_previous_one_stays_in_force(configured_gateway):
+def test_an_invalid_configuration_is_reported_and_the_previous_configuration_stays_in_force(configured_gateway):
     server = configured_gateway.server
     with running_clients(server) as texts:
         configured_gateway.misconfigure()

@@ -21,7 +21,7 @@ def read_all(client):
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def test_one_connection_serves_plain_and_streamed_requests(echo_gateway):
+def test_a_connection_serves_plain_and_streamed_requests_in_turn(echo_gateway):
     with closing(http.client.HTTPConnection("127.0.0.1", echo_gateway.port, timeout=30)) as connection:
         sockets = set()
         for stream in (False, True, False, True):

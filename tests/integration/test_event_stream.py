@@ -56,7 +56,7 @@ def test_a_stream_is_not_compressed_even_if_the_client_accepts_it(gateway, scrip
     assert response.text == "Hello"
 
 
-def test_each_chunk_is_one_data_line_and_an_empty_line(gateway, scripted_upstream):
+def test_each_chunk_is_a_data_line_and_an_empty_line(gateway, scripted_upstream):
     unusual = b": hi\r\nevent: x\r\nid: 7\r\nretry: 10\r\ndata: %b\r\n\r\n" % json.dumps(text_chunk("Hel")).encode()
     split = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",\ndata: "choices":[]}\n\n'
     response = post_stream(
@@ -93,7 +93,7 @@ def test_the_first_delta_of_each_choice_has_the_role(gateway, scripted_upstream,
         assert roles[0] == "assistant"
 
 
-def test_each_choice_has_exactly_one_finish_reason(gateway, scripted_upstream):
+def test_each_choice_has_a_single_finish_reason(gateway, scripted_upstream):
     events = (
         text_chunk("a"),
         text_chunk("b", index=1),
@@ -160,7 +160,7 @@ def test_tool_call_indexes_start_at_zero_even_if_the_upstream_numbers_its_text_b
     assert response.text == "Hi"
 
 
-def test_usage_is_null_in_every_chunk_except_a_last_one_without_choices(gateway, scripted_upstream):
+def test_usage_is_null_in_every_chunk_except_the_last_which_has_no_choices(gateway, scripted_upstream):
     response = post_stream(gateway, stream_request(scripted_upstream, *HELLO_EVENTS, USAGE, DONE, **INCLUDE_USAGE))
     *content, last = response.chunks
     assert all(chunk["usage"] is None and chunk["choices"] for chunk in content)
@@ -203,7 +203,7 @@ def test_a_usage_chunk_with_unknown_fields_stays_a_single_chunk(gateway, scripte
 
 
 @pytest.mark.parametrize("fields", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": None}])
-def test_the_gateway_requests_usage_upstream_but_hides_it_from_a_client_that_did_not(
+def test_the_gateway_requests_usage_upstream_and_hides_it_from_a_client_that_did_not_request_it(
     gateway, scripted_upstream, fields
 ):
     request = stream_request(scripted_upstream, *HELLO_EVENTS, USAGE, DONE, **fields)

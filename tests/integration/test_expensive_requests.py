@@ -54,7 +54,7 @@ SCHEMAS = st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1, max_siz
 
 
 @pytest.fixture(scope="module")
-def own_gateway(worker_class, tmp_path_factory):
+def dedicated_gateway(worker_class, tmp_path_factory):
     """A gateway that no other module uses: it may not survive."""
     folder = tmp_path_factory.mktemp("own")
     with servers.run_gateway(folder, GATEWAY_WORKER_CLASS=worker_class) as server:
@@ -64,20 +64,20 @@ def own_gateway(worker_class, tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_expensive_request_gets_a_response_within_the_timeout(own_gateway, case):
+def test_an_expensive_request_gets_a_response_within_the_timeout(dedicated_gateway, case):
     path, body = CASES[case]
-    response = requests.post(own_gateway.url + path, json=body, timeout=TIMEOUT)
+    response = requests.post(dedicated_gateway.url + path, json=body, timeout=TIMEOUT)
     assert response.status_code in (200, 400)
     assert len(response.content) < 100 << 20
-    assert get(own_gateway, "/health").status_code == 200
+    assert get(dedicated_gateway, "/health").status_code == 200
 
 
-def test_no_schema_causes_a_500(own_gateway):
+def test_no_schema_causes_a_500(dedicated_gateway):
     @settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(SCHEMAS)
     def check(schema):
         for path, body in (schema_request(schema), tool_request(schema)):
-            response = requests.post(own_gateway.url + path, json=body, timeout=TIMEOUT)
+            response = requests.post(dedicated_gateway.url + path, json=body, timeout=TIMEOUT)
             assert response.status_code in (200, 400), (response.text, schema)
 
     check()

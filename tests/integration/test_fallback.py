@@ -24,7 +24,7 @@ ERROR_BODY = {"error": {"message": "Not now.", "type": "x"}}
 
 def pair_request(scripted_upstream, *scripts, **fields):
     """Request a name with two targets: the first in OpenAI's dialect, the second in Anthropic's."""
-    return chat_request("pair_request/" + scripted_upstream.add_model(*scripts), **fields)
+    return chat_request("pair/" + scripted_upstream.add_model(*scripts), **fields)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -69,7 +69,7 @@ def test_a_rejected_request_causes_no_fallback(gateway, scripted_upstream, statu
     response = post(gateway, request)
     assert "Not now." in expect_error(response, status)["message"]
     assert response.headers["x-gateway-attempts"] == f"openai:{status}"
-    assert len(scripted_upstream.calls[request["model"].removeprefix("pair_request/")]) == 1
+    assert len(scripted_upstream.calls[request["model"].removeprefix("pair/")]) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_stream_that_breaks_after_its_content_causes_no_fallback(gateway, scri
     response = post_stream(gateway, request)
     assert response.text == "Hel"
     assert response.error["code"] == "upstream_error"
-    assert len(scripted_upstream.calls[request["model"].removeprefix("pair_request/")]) == 1
+    assert len(scripted_upstream.calls[request["model"].removeprefix("pair/")]) == 1
 
 
 def test_a_finish_reason_without_text_counts_as_content(gateway, scripted_upstream):
@@ -147,7 +147,7 @@ def test_a_header_names_the_dropped_fields(gateway, scripted_upstream, stream):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_strict_mode_rejects_a_request_whose_fields_would_be_dropped(gateway, scripted_upstream, stream):
+def test_strict_mode_rejects_a_request_with_fields_that_would_be_dropped(gateway, scripted_upstream, stream):
     request = chat_request("anthropic/" + scripted_upstream.add_model(FALLBACK_RESPONSE), seed=7, stream=stream)
     error = expect_error(post(gateway, request, **{"x-gateway-strict": "true"}), 400)
     assert (error["code"], error["param"]) == ("unsupported_parameter", "seed")

@@ -48,7 +48,7 @@ def test_client_upstream_and_log_see_what_the_row_expects(observations, worker_c
     assert observations[worker_class, index].result() == ROWS[index].expected
 
 
-def test_the_log_has_one_line_for_each_request(observations, matrix_gateways, worker_class):
+def test_the_log_has_a_single_line_for_each_request(observations, matrix_gateways, worker_class):
     for future in observations.values():
         future.exception()
     assert len(request_logs(matrix_gateways[worker_class], "matrix-")) == len(ROWS)

@@ -29,7 +29,7 @@ def hedging_gateway(worker_class, folder, scripted_upstream):
     ]
     settings = {"late/*": {"hedge_after": 20}, "early/*": {"hedge_after": 0.3, "continue_on_break": True}}
     with servers.run_configured_gateway(
-        folder / f"hedging_gateway-{worker_class}",
+        folder / f"hedging-{worker_class}",
         json.dumps({"model_list": models, "router_settings": {"models": settings}}),
         **provider_urls(scripted_upstream.url),
         GATEWAY_WORKER_CLASS=worker_class,

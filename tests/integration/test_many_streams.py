@@ -1,4 +1,4 @@
-"""As stream_count concurrent streams as a worker is meant for: each is complete, and /health/live responds meanwhile."""
+"""As many concurrent streams as a worker is meant for: each is complete, and /health/live responds meanwhile."""
 
 import resource
 import selectors

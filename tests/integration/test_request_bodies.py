@@ -194,15 +194,15 @@ def test_a_body_after_100_continue_is_accepted(gateway):
         assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_the_connection_is_good_for_another_request_after_a_refusal(gateway):
-    bad = request_head(gateway, **{"Content-Length": "3"}) + b"{,}"
-    good = request_head(gateway, **{"Content-Length": str(len(VALID))}) + VALID
+def test_a_connection_serves_another_request_after_a_rejected_body(gateway):
+    invalid = request_head(gateway, **{"Content-Length": "3"}) + b"{,}"
+    valid = request_head(gateway, **{"Content-Length": str(len(VALID))}) + VALID
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
-        for sent, status in ((bad, 400), (good, 200), (bad, 400)):
-            client.sendall(sent)
+        for data, status in ((invalid, 400), (valid, 200), (invalid, 400)):
+            client.sendall(data)
             assert read_response(client)[0] == status
 
 
-def test_the_worker_is_well_after_all_this(gateway):
+def test_the_worker_still_responds_after_all_invalid_bodies(gateway):
     assert get(gateway, "/health").status_code == 200
     assert post(gateway, VALID, CHAT).status_code == 200

@@ -157,7 +157,7 @@ def restarted(old: Server, folder: Path, clients: Clients) -> Iterator[Server]:
         yield server
 
 
-def test_every_stream_is_complete_while_the_gateways_restart_one_after_the_other(tmp_path):
+def test_every_stream_is_complete_while_the_gateways_restart_in_turn(tmp_path):
     ports = (free_port(), free_port())
     with ExitStack() as stack:
         first = [stack.enter_context(run_gateway_on(port, tmp_path / f"first-{port}")) for port in ports]

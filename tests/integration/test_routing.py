@@ -62,7 +62,7 @@ def routing_gateway(worker_class, folder, scripted_upstream):
         "large-window": [json_response(anthropic_message("Large window."))],
     }
     with servers.run_configured_gateway(
-        folder / f"routing_gateway-{worker_class}",
+        folder / f"routing-{worker_class}",
         CONFIG,
         **provider_urls(scripted_upstream.url),
         GATEWAY_WORKER_CLASS=worker_class,
@@ -95,7 +95,7 @@ def test_the_configured_fallback_responds_for_a_model_that_fails(routing_gateway
     assert response.headers["x-gateway-model"] == "spare"
 
 
-def test_a_request_that_is_too_long_goes_to_the_context_window_fallback(routing_gateway, scripted_upstream):
+def test_the_context_window_fallback_serves_a_request_that_is_too_long(routing_gateway, scripted_upstream):
     scripted_upstream.scripts["main"] = [CONTEXT_LENGTH_EXCEEDED]
     response = post(routing_gateway, chat_request("main"))
     assert response.headers["x-gateway-attempts"] == "openai:400,anthropic:200"
@@ -236,7 +236,7 @@ def test_a_stream_that_stays_silent_ends_with_an_error(routing_gateway, scripted
     assert not response.done
 
 
-def test_a_target_may_have_timeouts_of_its_own(routing_gateway, scripted_upstream):
+def test_a_target_may_override_the_default_timeouts(routing_gateway, scripted_upstream):
     response = post_stream(
         routing_gateway,
         chat_request(
@@ -343,11 +343,11 @@ def test_the_log_line_lists_each_attempt(routing_gateway, scripted_upstream):
     assert all(attempt["ms"] > 0 for attempt in line["attempts"])
 
 
-def test_a_refused_credential_of_ours_is_logged_as_an_error_and_not_tried_again(routing_gateway, scripted_upstream):
+def test_a_refused_upstream_key_is_logged_as_an_error_and_not_retried(routing_gateway, scripted_upstream):
     model = scripted_upstream.add_model(json_response({"error": {"message": "Incorrect API key."}}, 401))
     response = post(routing_gateway, chat_request(f"openai/{model}"))
     assert expect_error(response, 502)["code"] == "upstream_credentials"
     assert expect_error(post(routing_gateway, chat_request(f"openai/{model}")), 502)["code"] == "upstream_credentials"
     assert len(scripted_upstream.calls[model]) == 1
-    written = [line for line in routing_gateway.stdout().splitlines() if response.headers["x-request-id"] in line]
-    assert any('"credential_refused"' in line and '"level":"error"' in line for line in written)
+    lines = [line for line in routing_gateway.stdout().splitlines() if response.headers["x-request-id"] in line]
+    assert any('"credential_refused"' in line and '"level":"error"' in line for line in lines)

@@ -120,7 +120,7 @@ def test_the_fallback_serves_a_request_that_no_target_supports(gateway, scripted
     assert (explanation["targets"], explanation["fallbacks"]) == ([], ["openai/vision"])
 
 
-def test_the_targets_of_a_fallback_follow_its_own_strategy(gateway, scripted_upstream):
+def test_the_targets_of_a_fallback_follow_its_strategy(gateway, scripted_upstream):
     model = scripted_upstream.add_model(json_response({"error": {"message": "No."}}, 500))
     preview = post(gateway, chat_request(f"unlimited/{model}"), "/v1/route/explain").json()["fallbacks"]
     served = [post(gateway, chat_request(f"unlimited/{model}")).headers["x-gateway-model"] for _ in range(4)]
@@ -128,7 +128,7 @@ def test_the_targets_of_a_fallback_follow_its_own_strategy(gateway, scripted_ups
     assert preview[0] == f"openai/{served[0]}"
 
 
-def test_a_target_is_not_called_again_as_its_own_fallback(gateway, scripted_upstream):
+def test_a_target_is_not_called_again_as_a_fallback_of_itself(gateway, scripted_upstream):
     scripted_upstream.scripts["same"] = [json_response({"error": {"message": "No."}}, 500)]
     response = post(gateway, chat_request("same", models=["same"]))
     assert response.headers["x-gateway-attempts"] == "openai:500,openai:200"

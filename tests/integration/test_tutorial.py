@@ -72,14 +72,14 @@ def anthropic_gateways(worker_class, folder, replay_server, recording_ids):
     )
     with (
         servers.run_gateway(
-            folder / f"anthropic_gateways-plain-{worker_class}",
+            folder / f"anthropic-plain-{worker_class}",
             GATEWAY_WORKER_CLASS=worker_class,
             **anthropic_only(
                 replay_server, recording_ids("anthropic", "nonstream", "finish:stop", excluding=excluded)[0]
             ),
         ) as plain,
         servers.run_gateway(
-            folder / f"anthropic_gateways-stream-{worker_class}",
+            folder / f"anthropic-stream-{worker_class}",
             GATEWAY_WORKER_CLASS=worker_class,
             **anthropic_only(replay_server, recording_ids("anthropic", "stream", "finish:stop", excluding=excluded)[0]),
         ) as streamed,
@@ -114,7 +114,7 @@ def test_anthropic_responds_to_the_curl_commands(shared_folder, anthropic_gatewa
         )
 
 
-def test_a_gateway_with_keys_accepts_the_key_of_the_tutorial_and_rejects_calls_without_one(
+def test_a_gateway_with_keys_accepts_the_key_of_the_tutorial_and_rejects_calls_without_a_key(
     shared_folder, gateway_with_keys
 ):
     for command in curl_commands(shared_folder):

@@ -58,7 +58,7 @@ def test_the_response_is_the_same_every_time(echo_client):
     assert create_completion(echo_client).choices == create_completion(echo_client).choices
 
 
-def test_a_stream_has_one_word_per_chunk_and_the_text_of_the_plain_response(echo_client):
+def test_a_stream_has_a_word_per_chunk_and_the_text_of_the_plain_response(echo_client):
     with create_completion(echo_client, stream=True) as chunks:
         received = list(chunks)
     words = [chunk.choices[0].delta.content for chunk in received if chunk.choices[0].delta.content]
