@@ -1,4 +1,4 @@
-"""gunicorn's settings as the gateway has them, in whose workers SIGRTMIN writes down how many greenlets there are."""
+"""The gateway's gunicorn settings, with workers that write the number of their greenlets to a file on SIGRTMIN."""
 
 import gc
 import runpy
@@ -6,19 +6,19 @@ import signal
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-COUNTED = HERE / ".build" / "greenlets"
+BENCH = Path(__file__).parent
+GREENLET_COUNT = BENCH / ".build" / "greenlets"
 
-globals().update(runpy.run_path(str(HERE.parent / "gunicorn.conf.py")))
-theirs: Any = globals()["post_worker_init"]
+globals().update(runpy.run_path(str(BENCH.parent / "gunicorn.conf.py")))
+gateway_post_worker_init: Any = globals()["post_worker_init"]
 
 
 def post_worker_init(worker: object) -> None:
-    def count(*_: object) -> None:
+    def write_count(*_: object) -> None:
         from greenlet import greenlet
 
-        alive = sum(isinstance(one, greenlet) and not one.dead for one in gc.get_objects())
-        COUNTED.write_text(str(alive))
+        alive = sum(isinstance(item, greenlet) and not item.dead for item in gc.get_objects())
+        GREENLET_COUNT.write_text(str(alive))
 
-    theirs(worker)
-    signal.signal(signal.SIGRTMIN, count)
+    gateway_post_worker_init(worker)
+    signal.signal(signal.SIGRTMIN, write_count)

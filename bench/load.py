@@ -1,4 +1,4 @@
-"""The loads: one measurement of one target under one workload, as a flat record."""
+"""Load generators: each measures a target under a workload and returns a flat record."""
 
 import json
 import subprocess
@@ -8,55 +8,51 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from processes import BUILD, built, core_seconds, cpu_seconds, environment, pinned, pss_kb, tool, wait
+from processes import BUILD, compiled, core_seconds, cpu_seconds, environment, pinned, pss_kb, tool, wait
 from targets import Target
-from workloads import SUSTAINED, Workload, chat, http_request
+from workloads import SUSTAINED_LEVELS, Workload, chat, http_request
 
 Record = dict[str, Any]
-RAMP_MS = 1.2
-"""Held streams start so far apart; those that are sustained start together."""
+RAMP_MS = 1.2  # between the starts of two held streams; sustained streams start together
+BURST = Workload("burst", "streams", connections=16, chunks=200, gap=0)  # warms a target up
 
 
-BURST = Workload("burst", "streams", at_once=16, chunks=200, gap=0)
-"""What warms a target up."""
-
-
-def measured(target: Target, workload: Workload, seconds: float, waves: int, core: int) -> Record:
-    """One measurement, of `seconds` where the workload has no length of its own."""
+def measure(target: Target, workload: Workload, seconds: float, waves: int, core: int) -> Record:
+    """Measure a target; `seconds` applies to workloads without a fixed length."""
     match workload.kind:
         case "requests":
-            return requests(target, workload, seconds, core)
+            return measure_requests(target, workload, seconds, core)
         case "streams":
-            return streams(target, workload, seconds, core)
+            return measure_streams(target, workload, seconds, core)
         case "held":
-            return held(target, workload, core)
+            return measure_held(target, workload, core)
         case _:
-            return sustained(target, workload, waves, core)
+            return measure_sustained(target, workload, waves, core)
 
 
 def warm(target: Target, seconds: float, core: int) -> None:
-    """Let just-in-time compilers, pools and caches settle before anything counts."""
-    for workload in (Workload("", "requests", at_once=32), BURST):
-        measured(target, workload, seconds, 0, core)
+    """Run load that is not measured, so that JIT compilers, pools and caches settle."""
+    for workload in (Workload("", "requests", connections=32), BURST):
+        measure(target, workload, seconds, 0, core)
 
 
-def requests(target: Target, workload: Workload, seconds: float, core: int) -> Record:
+def measure_requests(target: Target, workload: Workload, seconds: float, core: int) -> Record:
     body = BUILD / f"body-{target.port}"
     body.write_bytes(chat(target.model(workload.model, workload.dialect), workload.size, stream=False))
-    wrk(target, body, workload.at_once, max(1, round(seconds / 4)), core)
-    with cost(target) as spent:
-        said = wrk(target, body, workload.at_once, round(seconds), core)
+    wrk(target, body, workload.connections, max(1, round(seconds / 4)), core)
+    with cost(target) as usage:
+        result = wrk(target, body, workload.connections, round(seconds), core)
     body.unlink()
-    count = said["requests"]
+    count = result["requests"]
     return {
         "per": "request",
-        "cpu_us": spent["cpu"] / count * 1e6 if count else None,
-        "rate": count / said["seconds"],
-        "busy": spent["busy"],
-        "others": spent["others"],
-        "p50_ms": said["p50_ms"],
-        "p99_ms": said["p99_ms"],
-        "failed": said["errors"] + said["refused"],
+        "cpu_us": usage["cpu"] / count * 1e6 if count else None,
+        "rate": count / result["seconds"],
+        "busy": usage["busy"],
+        "others": usage["others"],
+        "p50_ms": result["p50_ms"],
+        "p99_ms": result["p99_ms"],
+        "failed": result["errors"] + result["refused"],
     }
 
 
@@ -66,46 +62,51 @@ def wrk(target: Target, body: Any, connections: int, seconds: int, core: int) ->
     command += ["-s", str(BUILD.parent / "post.lua"), f"http://127.0.0.1:{target.port}/v1/chat/completions"]
     env = environment(BENCH_BODY=str(body), BENCH_HEADERS=headers)
     out = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    said: Record = json.loads(out.partition("BENCH ")[2])
-    return said
+    result: Record = json.loads(out.partition("BENCH ")[2])
+    return result
 
 
-def streams(target: Target, workload: Workload, seconds: float, core: int) -> Record:
-    client(target, workload, core, seconds=seconds / 4)
-    with cost(target) as spent:
-        said = client(target, workload, core, seconds=seconds)
-    return {**of_streams(said), "cpu_us": per_chunk(spent, said), "busy": spent["busy"], "others": spent["others"]}
-
-
-def held(target: Target, workload: Workload, core: int) -> Record:
-    client(target, replace(BURST, dialect=workload.dialect), core)
-    before = most = pss_kb(target.pid, "Pss_Anon")
-    young = pss_kb(target.pid)
-    with cost(target) as spent, asking(target, workload, core, ramp=RAMP_MS * workload.at_once) as process:
-        while process.poll() is None:
-            wait(0.5)
-            most = max(most, pss_kb(target.pid, "Pss_Anon"))
-        said: Record = json.loads(process.communicate()[0])
+def measure_streams(target: Target, workload: Workload, seconds: float, core: int) -> Record:
+    run_client(target, workload, core, seconds=seconds / 4)
+    with cost(target) as usage:
+        result = run_client(target, workload, core, seconds=seconds)
     return {
-        **of_streams(said),
-        "cpu_us": per_chunk(spent, said),
-        "busy": spent["busy"],
-        "others": spent["others"],
-        "complete": said["whole"] / workload.at_once,
-        "kb_a_stream": (most - before) / workload.at_once,
-        "pss_mb": young / 1024,
+        **stream_figures(result),
+        "cpu_us": cpu_us_per_chunk(usage, result),
+        "busy": usage["busy"],
+        "others": usage["others"],
     }
 
 
-def sustained(target: Target, workload: Workload, waves: int, core: int) -> Record:
-    """The highest number of streams, begun together, of which each frame came and none later than 200 ms."""
+def measure_held(target: Target, workload: Workload, core: int) -> Record:
+    run_client(target, replace(BURST, dialect=workload.dialect), core)
+    before = peak = pss_kb(target.pid, "Pss_Anon")
+    initial_pss = pss_kb(target.pid)
+    with cost(target) as usage, streaming(target, workload, core, ramp=RAMP_MS * workload.connections) as process:
+        while process.poll() is None:
+            wait(0.5)
+            peak = max(peak, pss_kb(target.pid, "Pss_Anon"))
+        result: Record = json.loads(process.communicate()[0])
+    return {
+        **stream_figures(result),
+        "cpu_us": cpu_us_per_chunk(usage, result),
+        "busy": usage["busy"],
+        "others": usage["others"],
+        "complete": result["whole"] / workload.connections,
+        "kb_a_stream": (peak - before) / workload.connections,
+        "pss_mb": initial_pss / 1024,
+    }
+
+
+def measure_sustained(target: Target, workload: Workload, waves: int, core: int) -> Record:
+    """Find the highest number of concurrent streams with every frame received and no gap over 200 ms."""
     highest, levels = 0, {}
-    client(target, workload, core, at_once=8)
-    for level in SUSTAINED:
-        said = [client(target, workload, core, at_once=level) for _ in range(waves)]
-        broken = sum(one["broken"] for one in said)
-        late = sum(one["gaps_over_200_ms"] for one in said)
-        worst = max(one["largest_gap_ms"] for one in said)
+    run_client(target, workload, core, connections=8)
+    for level in SUSTAINED_LEVELS:
+        results = [run_client(target, workload, core, connections=level) for _ in range(waves)]
+        broken = sum(result["broken"] for result in results)
+        late = sum(result["gaps_over_200_ms"] for result in results)
+        worst = max(result["largest_gap_ms"] for result in results)
         levels[str(level)] = {"broken": broken, "late": late, "largest_gap_ms": worst}
         if broken or late:
             break
@@ -113,30 +114,30 @@ def sustained(target: Target, workload: Workload, waves: int, core: int) -> Reco
     return {"per": "stream", "sustained": highest, "levels": levels}
 
 
-def client(target: Target, workload: Workload, core: int, *, at_once: int = 0, seconds: float = 0) -> Record:
-    """One run of the client of streams."""
-    with asking(target, workload, core, at_once=at_once, seconds=seconds) as process:
-        said: Record = json.loads(process.communicate()[0])
-        return said
+def run_client(target: Target, workload: Workload, core: int, *, connections: int = 0, seconds: float = 0) -> Record:
+    """Run the stream client once and return its result."""
+    with streaming(target, workload, core, connections=connections, seconds=seconds) as process:
+        result: Record = json.loads(process.communicate()[0])
+        return result
 
 
 @contextmanager
-def asking(
+def streaming(
     target: Target,
     workload: Workload,
     core: int,
     *,
-    at_once: int = 0,
+    connections: int = 0,
     seconds: float = 0,
     ramp: float = 0,
     leave: int = 0,
 ) -> Iterator[subprocess.Popen[str]]:
-    """The client of streams at work; what it says at its end is in its standard output."""
-    request = BUILD / f"request-{target.port}"  # another run may be at work
+    """Run the stream client beside the block; it prints its result as JSON when it exits."""
+    request = BUILD / f"request-{target.port}"  # a file for each target: two runs may overlap
     body = chat(target.model(workload.model, workload.dialect), workload.size, stream=True)
     request.write_bytes(http_request(target.port, target.launch.stream_path, target.launch.headers, body))
-    numbers = (workload.chunks, at_once or workload.at_once, seconds, ramp, leave)
-    command = [*pinned(core), built("streams"), str(target.port), str(request), *map(str, numbers)]
+    numbers = (workload.chunks, connections or workload.connections, seconds, ramp, leave)
+    command = [*pinned(core), compiled("streams"), str(target.port), str(request), *map(str, numbers)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -149,32 +150,32 @@ def asking(
 @contextmanager
 def cost(target: Target) -> Iterator[dict[str, float]]:
     """
-    What the target's processes do meanwhile: `cpu` in seconds, `busy` as a share of their core. `others` is the share
-    that somebody else took of it: much of that, and no figure is worth anything.
+    Measure the target's processes during the block: `cpu` in seconds, `busy` as a share of their core. `others` is the
+    share of that core that other processes used; a high share makes the figures worthless.
     """
-    spent: dict[str, float] = {}
-    began, worked, before = time.monotonic(), core_seconds(target.core), cpu_seconds(target.pid)
-    yield spent
-    spent["cpu"] = cpu_seconds(target.pid) - before
-    took = time.monotonic() - began
-    spent["busy"] = spent["cpu"] / took
-    spent["others"] = max(0.0, (core_seconds(target.core) - worked) / took - spent["busy"])
+    usage: dict[str, float] = {}
+    start, core_before, cpu_before = time.monotonic(), core_seconds(target.core), cpu_seconds(target.pid)
+    yield usage
+    usage["cpu"] = cpu_seconds(target.pid) - cpu_before
+    elapsed = time.monotonic() - start
+    usage["busy"] = usage["cpu"] / elapsed
+    usage["others"] = max(0.0, (core_seconds(target.core) - core_before) / elapsed - usage["busy"])
 
 
-def per_chunk(spent: dict[str, float], said: Record) -> float | None:
-    """Of all that the streams cost, their requests' share too."""
-    return spent["cpu"] / said["chunks"] * 1e6 if said["chunks"] else None
+def cpu_us_per_chunk(usage: dict[str, float], result: Record) -> float | None:
+    """Return the CPU microseconds per chunk, with the cost of the requests included."""
+    return usage["cpu"] / result["chunks"] * 1e6 if result["chunks"] else None
 
 
-def of_streams(said: Record) -> Record:
+def stream_figures(result: Record) -> Record:
     return {
         "per": "chunk",
-        "rate": said["chunks"] / said["seconds"],
-        "first_chunk_ms": said["first_chunk_ms"]["p50"],
-        "delay_p50_ms": said["delay_ms"]["p50"],
-        "delay_p99_ms": said["delay_ms"]["p99"],
-        "largest_gap_ms": said["largest_gap_ms"],
-        "streams": said["whole"],
-        "failed": said["broken"],
-        "why": said["reason"],
+        "rate": result["chunks"] / result["seconds"],
+        "first_chunk_ms": result["first_chunk_ms"]["p50"],
+        "delay_p50_ms": result["delay_ms"]["p50"],
+        "delay_p99_ms": result["delay_ms"]["p99"],
+        "largest_gap_ms": result["largest_gap_ms"],
+        "streams": result["whole"],
+        "failed": result["broken"],
+        "why": result["reason"],
     }

@@ -1,5 +1,5 @@
-"""Processes: start and end them, and ask /proc what a whole tree of them costs."""
-# ruff: noqa: TID251 - it waits, finds ports and hands the environment on; the gateway's rules are for the gateway
+"""Start and stop processes, and read from /proc what a tree of them uses."""
+# ruff: noqa: TID251 - sleeping, binding ports and reading the environment are banned in the gateway alone
 
 import contextlib
 import os
@@ -12,29 +12,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
-BUILD = HERE / ".build"
-PEERS = HERE / ".peers"
-TICKS = os.sysconf("SC_CLK_TCK")
-PATIENCE = 90.0
+BENCH = Path(__file__).parent
+ROOT = BENCH.parent
+BUILD = BENCH / ".build"
+PEERS = BENCH / ".peers"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+START_TIMEOUT = 90.0
 
 
-class Missing(Exception):
-    """A tool that has to be there is not; the message says how to get it."""
+class MissingTool(Exception):
+    """A required tool is not installed; the message says how to install it."""
 
 
 def tool(name: str, package: str) -> str:
-    """Where a program of the system is. Raises Missing."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if found is None:
-        raise Missing(f"{name} is missing: apt install {package} (or your system's package of it)")
-    return found
+    """Return the path of a system program. Raises MissingTool."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        raise MissingTool(f"{name} is missing: apt install {package} (or your system's package of it)")
+    return path
 
 
-def built(name: str) -> str:
-    """The program made from `name`.c, compiled anew when that is newer. Raises Missing."""
-    source, program = HERE / f"{name}.c", BUILD / name
+def compiled(name: str) -> str:
+    """Return the path of the program compiled from `name`.c, after a build if the source is newer. Raises MissingTool."""
+    source, program = BENCH / f"{name}.c", BUILD / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(exist_ok=True)
         subprocess.run([tool("cc", "gcc libc6-dev"), "-O2", "-Wall", "-o", str(program), str(source)], check=True)
@@ -42,14 +42,14 @@ def built(name: str) -> str:
 
 
 def pinned(core: int) -> list[str]:
-    """What precedes a command so that it, and all that it starts, runs on one core."""
+    """Return the prefix of a command that must run, with its children, on one core."""
     return [tool("taskset", "util-linux"), "-c", str(core)]
 
 
-def environment(**more: str) -> dict[str, str]:
-    """A bare environment: no key and no proxy of whoever runs the benchmark gets in."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "HOME": str(BUILD), "PYTHONDONTWRITEBYTECODE": "1", **more}
+def environment(**variables: str) -> dict[str, str]:
+    """Return a minimal environment, without the keys and proxies of the user who runs the benchmark."""
+    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**inherited, "HOME": str(BUILD), "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
 def free_port() -> int:
@@ -63,16 +63,16 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def eventually(true: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    until = time.monotonic() + patience
-    while not (said := true()) and time.monotonic() < until:
+def wait_until(condition: Callable[[], bool], timeout: float = START_TIMEOUT) -> bool:
+    deadline = time.monotonic() + timeout
+    while not (result := condition()) and time.monotonic() < deadline:
         wait(0.1)
-    return said
+    return result
 
 
 @contextmanager
 def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in an empty folder, its output in `log`; afterwards it and its children are over."""
+    """Run a process in an empty folder, its output in `log`; stop it and its children at the end of the block."""
     empty = BUILD / "empty"
     empty.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
@@ -80,64 +80,64 @@ def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subp
     try:
         yield process
     finally:
-        family = tree(process.pid)
+        pids = process_tree(process.pid)
         process.terminate()
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pid in family[1:]:
+        for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all of its descendants."""
-    family = [pid]
-    for parent in family:
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and all of its descendants."""
+    pids = [pid]
+    for parent in pids:
         with contextlib.suppress(OSError):
             for task in Path(f"/proc/{parent}/task").iterdir():
-                family += [int(child) for child in (task / "children").read_text().split()]
-    return family
+                pids += [int(child) for child in (task / "children").read_text().split()]
+    return pids
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a tree so far, of its children that ended too."""
+    """Return the user and system time of a process tree so far, exited children included."""
     total = 0
-    for member in tree(pid):
+    for member in process_tree(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
             total += sum(int(field) for field in fields[11:15])
-    return total / TICKS
+    return total / CLOCK_TICKS
 
 
 def core_seconds(core: int) -> float:
-    """What a core has worked so far, for whomever."""
+    """Return how long a core has been busy so far, with any process."""
     lines = Path("/proc/stat").read_text().splitlines()
     user, nice, system, _, _, irq, softirq, steal = next(
         [int(field) for field in line.split()[1:9]] for line in lines if line.startswith(f"cpu{core} ")
     )
-    return (user + nice + system + irq + softirq + steal) / TICKS
+    return (user + nice + system + irq + softirq + steal) / CLOCK_TICKS
 
 
 def pss_kb(pid: int, part: str = "Pss") -> int:
     """
-    The memory of a tree; what processes share is counted once. `Pss_Anon` is the part that is nobody else's: of a library's
-    pages Pss has less while another program on the machine uses the library too, and more once that ends.
+    Return the memory of a process tree; pages that its processes share count once. Pss also divides the pages of a library
+    among all programs on the machine that use it, so it changes when those start and end; `Pss_Anon` leaves them out.
     """
     total = 0
-    for member in tree(pid):
+    for member in process_tree(pid):
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
             total += next((int(line.split()[1]) for line in lines if line.startswith(f"{part}:")), 0)
     return total
 
 
-def taken_kb(pid: int) -> int:
-    """The memory that a tree has taken from the system for data (VmData), touched or not."""
+def data_kb(pid: int) -> int:
+    """Return the memory that a process tree has mapped for data (VmData), touched or not."""
     total = 0
-    for member in tree(pid):
+    for member in process_tree(pid):
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{member}/status").read_text().splitlines()
             total += next((int(line.split()[1]) for line in lines if line.startswith("VmData:")), 0)
@@ -145,7 +145,7 @@ def taken_kb(pid: int) -> int:
 
 
 def machine() -> dict[str, str]:
-    """What the figures were taken on."""
+    """Describe the machine of the measurement."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": model[0].partition(":")[2].strip() if model else "unknown",
