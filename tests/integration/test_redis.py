@@ -64,7 +64,7 @@ def test_two_workers_share_the_requests_per_minute_of_a_target_exactly(two_worke
     assert count_statuses(two_worker_gateway, f"{KEY}-three", 20, "small") in ({200: 5, 429: 15}, {200: 10, 429: 10})
 
 
-def test_a_gateway_that_cannot_reach_its_valkey_still_serves(valkey, folder):
+def test_a_gateway_that_cannot_reach_its_valkey_still_serves(folder):
     environ = {
         "VALID_API_KEYS": KEY,
         "RATE_LIMIT": "3 per hour",
