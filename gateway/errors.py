@@ -14,7 +14,9 @@ GatewayError
 ├── UpstreamFault                 the upstream's fault; `retryable` says whether the same target may be tried again
 │   ├── UpstreamRejected          its 400, 404, 409, 413, 422 ...: mirrored
 │   ├── UpstreamLimited           429
-│   ├── UpstreamCredentials       502: it refused the gateway's key (401, 402, 403)
+│   ├── UpstreamCredentials       502: it refused the gateway's key or account (401, some 402 and 403)
+│   ├── UpstreamRefused           502: it refused this request (other 402 and 403)
+│   │   └── UpstreamBlocked       502: a web firewall in front of it answered
 │   ├── UpstreamFailed            502 or 503: it failed, or its response was truncated or invalid
 │   ├── NoHealthyUpstream         503: every target failed lately and is in its cool-down
 │   └── UpstreamTimeout           504
@@ -34,7 +36,8 @@ class GatewayError(Exception):
     """
     An error response: `status`, the four members of OpenAI's error object, and `retry_after` in seconds.
 
-    `retryable`: the same target may be tried again. `try_next_target`: another target may succeed.
+    `retryable`: the same target may be tried again. `try_next_target`: another target may succeed. `client_may_retry`: the
+    client's SDK may send the request again.
     """
 
     status = 500
@@ -44,6 +47,7 @@ class GatewayError(Exception):
     retry_after: float | None = None
     retryable = False
     try_next_target = False
+    client_may_retry = True
 
     def __init__(
         self,
@@ -189,7 +193,21 @@ class UpstreamLimited(UpstreamFault):
 
 
 class UpstreamCredentials(UpstreamFault):
+    """The upstream refuses the gateway's own key or account: no request of any client gets through."""
+
     code = "upstream_credentials"
+
+
+class UpstreamRefused(UpstreamFault):
+    """The upstream refuses this request (402, 403), for a reason that may be the request's or the account's."""
+
+    client_may_retry = False
+
+
+class UpstreamBlocked(UpstreamRefused):
+    """A web firewall in front of the upstream answered with a page of its own."""
+
+    code = "upstream_blocked"
 
 
 class UpstreamFailed(UpstreamFault):
@@ -210,40 +228,6 @@ class UpstreamTimeout(UpstreamFault):
 
 class ClientDisconnected(GatewayError):
     status = 499
-
-
-def upstream_error(
-    status: int,
-    message: str,
-    *,
-    type: str | None = None,
-    code: Any = None,
-    param: Any = None,
-    retry_after: float | None = None,
-) -> UpstreamFault:
-    """The error for an upstream's response with an error `status`; `code` and `param` are whatever its body has there."""
-    code = code if isinstance(code, str) and code else None
-    param = param if isinstance(param, str) and param else None
-    reported: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
-    if status in (401, 402, 403):  # 402: OpenRouter's and DeepSeek's status for an account without credit
-        return UpstreamCredentials(message, **reported)
-    if status == 429:
-        # OpenAI's type for an account that is out of credit, which no waiting changes.
-        kind = type if type in ("tokens", "insufficient_quota") else None
-        retryable = kind != "insufficient_quota"
-        return UpstreamLimited(message, **reported, retry_after=retry_after, type=kind, code=code, retryable=retryable)
-    if status == 504:
-        return UpstreamTimeout(message, **reported)
-    if status in (503, 529):  # 529: Anthropic's overloaded_error
-        reported["wait"] = retry_after or 0.0
-        return UpstreamFailed(message, **reported, status=503, code="overloaded", retry_after=retry_after or 1.0)
-    if not 400 <= status < 500:
-        return UpstreamFailed(message, **reported)
-    # 408, 409 and 425 are about the moment, not about the request: RFC 9110 section 15.5 and RFC 8470 section 5.2.
-    temporary = status in (408, 409, 425)
-    return UpstreamRejected(
-        message, **reported, status=status, code=code, param=param, retryable=temporary, try_next_target=temporary
-    )
 
 
 def error_location(error: BaseException) -> dict[str, Any]:

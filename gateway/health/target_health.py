@@ -21,6 +21,7 @@ from gateway.errors import (
     UpstreamCredentials,
     UpstreamFault,
     UpstreamLimited,
+    UpstreamRefused,
     UpstreamRejected,
 )
 from gateway.health.circuit_breaker import (
@@ -36,6 +37,12 @@ from gateway.health.circuit_breaker import (
 REFUSED_COOLDOWN = 60.0
 # Seconds: an upstream's own Retry-After is believed up to here.
 MAX_COOLDOWN = 600.0
+# A refusal that may be the request's own fault (402, 403) rests the target when so many callers, or so many different
+# bodies of one caller, meet it within so many seconds.
+MIN_REFUSED_CALLERS, MIN_REFUSED_BODIES, REFUSAL_WINDOW, MAX_REFUSALS = 2, 3, 60.0, 32
+# Calls that may wait for their first content at once after a rate limit has passed; doubled with each that succeeds, and
+# unbounded beyond the maximum.
+RECOVERY_CALLS, MAX_RECOVERY_CALLS = 2, 32
 # Retries that a target has in reserve, and what each call adds: an outage causes at most a fifth more calls.
 RETRY_RESERVE, RETRIES_PER_CALL = 10.0, 0.2
 # Weight of the newest value in the exponential moving average of latency.
@@ -55,11 +62,17 @@ BREAKER_OPEN, FULL, LIMITED, REFUSED = "breaker open", "full", "rate limited", "
 
 
 class Unavailable(NamedTuple):
-    """Why a target gets no call now, after how many seconds it may, and the upstream's error that says so, if one does."""
+    """Why a target gets no call now, and after how many seconds it may."""
 
     reason: str
     seconds: float
-    error: UpstreamFault | None = None
+
+
+class Caller(NamedTuple):
+    """Who made a call, and a digest of its body: what tells one caller's bad request from an upstream's bad state."""
+
+    id: str
+    body: bytes
 
 
 class LatencyTracker:
@@ -99,7 +112,10 @@ class TargetHealth:
         self.first_content, self.plain = LatencyTracker(clock), LatencyTracker(clock)
         self._retry_tokens = RETRY_RESERVE
         self._cooldown_until, self._cooldown_reason = -math.inf, ""
-        self._cooldown_error: UpstreamFault | None = None
+        self._refusals: deque[tuple[float, Caller]] = deque(maxlen=MAX_REFUSALS)
+        # After a rate limit: how many calls may wait for their first content at once, and how many do; None: any number.
+        self._recovery_calls: int | None = None
+        self._recovering = 0
 
     @property
     def state(self) -> str:
@@ -121,10 +137,12 @@ class TargetHealth:
         """
         if self.breaker.tripped and self.breaker.open:
             return Unavailable(BREAKER_OPEN, self.breaker.seconds)
-        full = max_in_flight is not None and (self.in_flight >= max_in_flight or (self.queued_calls and not queued))
+        full = max_in_flight is not None and self.in_flight >= max_in_flight
+        full = full or (self._recovery_calls is not None and self._recovering >= self._recovery_calls)
+        bounded = max_in_flight is not None or self._recovery_calls is not None
         if (seconds := self._cooldown_until - self._clock()) > 0 and not again:
-            return Unavailable(self._cooldown_reason, seconds, self._cooldown_error)
-        return Unavailable(FULL, 0.0) if full else None
+            return Unavailable(self._cooldown_reason, seconds)
+        return Unavailable(FULL, 0.0) if full or (bounded and self.queued_calls and not queued) else None
 
     def acquire(
         self, max_in_flight: int | None = None, *, again: bool = False, queued: bool = False
@@ -139,7 +157,18 @@ class TargetHealth:
             self.in_flight += 1
             if not again:
                 self._retry_tokens = min(RETRY_RESERVE, self._retry_tokens + RETRIES_PER_CALL)
-            return TargetLease(self, probe=breaker.openings if breaker.tripped else None, clock=self._clock)
+            recovering = self._recovery_calls is not None
+            self._recovering += recovering
+            probe = breaker.openings if breaker.tripped else None
+            return TargetLease(self, probe=probe, recovering=recovering, clock=self._clock)
+
+    def answered(self) -> None:
+        """One of the calls after a rate limit got its answer: more may follow at once."""
+        with self.breaker.lock:
+            self._recovering -= 1
+            if self._recovery_calls is not None:
+                more = 2 * self._recovery_calls
+                self._recovery_calls = more if more <= MAX_RECOVERY_CALLS else None
 
     def take_retry(self) -> bool:
         """Take a retry from the budget; False if there is none left."""
@@ -158,13 +187,24 @@ class TargetHealth:
         with self.breaker.lock:
             self.queued_calls += calls
 
-    def release(self, error: BaseException | None, *, probe: int | None = None, short_deadline: bool = False) -> None:
+    def release(
+        self,
+        error: BaseException | None,
+        *,
+        probe: int | None = None,
+        recovering: bool = False,
+        short_deadline: bool = False,
+        caller: Callable[[], Caller] | None = None,
+    ) -> None:
         """
         A call has ended, with `error` or well. What says nothing about the target, such as a disconnected client, changes
-        nothing. `probe`: the opening of the breaker that the call was to probe.
+        nothing. `probe`: the opening of the breaker that the call was to probe. `recovering`: it was one of those that
+        follow a rate limit, and got no answer. `caller` is looked up only where it matters.
         """
+        refused = caller() if caller is not None and isinstance(error, UpstreamRefused) else None
         with self.breaker.lock:
             self.in_flight -= 1
+            self._recovering -= recovering
             if self.breaker.tripped:
                 if probe != self.breaker.openings:
                     return  # it began before the breaker opened, so it tells nothing about now
@@ -174,9 +214,11 @@ class TargetHealth:
             if isinstance(error, UpstreamLimited):
                 quota_used_up = error.type == "insufficient_quota"
                 self._cool_down(error, error.retry_after or (REFUSED_COOLDOWN if quota_used_up else 0.0), LIMITED)
-            elif isinstance(error, UpstreamCredentials):
+            elif isinstance(error, UpstreamCredentials) or (
+                isinstance(error, UpstreamRefused) and self._refuses_everybody(refused)
+            ):
                 self._cool_down(error, REFUSED_COOLDOWN, REFUSED)
-            elif error is None or isinstance(error, UpstreamRejected):
+            elif isinstance(error, UpstreamRefused) or error is None or isinstance(error, UpstreamRejected):
                 self.breaker.record_success()
             elif isinstance(error, UpstreamFault):
                 self.breaker.record_failure()
@@ -187,8 +229,19 @@ class TargetHealth:
             self.breaker.record_success()
         until = self._clock() + min(seconds, MAX_COOLDOWN)
         if self._cooldowns and seconds > 0 and until > self._cooldown_until:
-            self._cooldown_until, self._cooldown_reason, self._cooldown_error = until, reason, error
+            self._cooldown_until, self._cooldown_reason = until, reason
+            if reason == LIMITED and error.upstream_status != OUR_LIMIT:
+                self._recovery_calls = RECOVERY_CALLS
             self.breaker.record_cooldown(COOLING, until - self._clock())
+
+    def _refuses_everybody(self, caller: Caller | None) -> bool:
+        """Note a refusal, and whether so many were met that the requests cannot be at fault."""
+        now = self._clock()
+        if caller is not None:
+            self._refusals.append((now, caller))
+        recent = {refused for at, refused in self._refusals if at > now - REFUSAL_WINDOW}
+        bodies = Counter(refused.id for refused in recent)
+        return len(bodies) >= MIN_REFUSED_CALLERS or max(bodies.values(), default=0) >= MIN_REFUSED_BODIES
 
 
 class TargetLease:
@@ -197,21 +250,35 @@ class TargetLease:
     target's health knows how.
 
     `short_deadline`: the call has less time than a target may expect, so that a timeout says nothing about the target.
+    `caller` says who makes it.
     """
 
-    def __init__(self, health: TargetHealth, *, probe: int | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, health: TargetHealth, *, probe: int | None, recovering: bool, clock: Callable[[], float]
+    ) -> None:
         self._health, self._probe, self._clock, self._started = health, probe, clock, clock()
+        self._recovering = recovering
         self.short_deadline = False
+        self.caller: Callable[[], Caller] | None = None
 
     def record_latency(self, *, streams: bool) -> None:
         """The first content of a stream is there, or the whole plain response."""
         self._health.latency(streams=streams).record(self._clock() - self._started)
+        if self._recovering:
+            self._recovering = False
+            self._health.answered()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._health.release(error, probe=self._probe, short_deadline=self.short_deadline)
+        self._health.release(
+            error,
+            probe=self._probe,
+            recovering=self._recovering,
+            short_deadline=self.short_deadline,
+            caller=self.caller,
+        )
 
 
 class HealthRegistry:

@@ -35,6 +35,8 @@ from gateway.transport.upstream_wait import FIRST_CONTENT, TARGET, TOTAL, Upstre
 # `identity`: a compressed stream would arrive in bursts, and what is passed on would have to be unpacked.
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 STREAM_HEADERS = JSON_HEADERS | {"Accept": "text/event-stream"}
+# The share of the configured timeout from which on an attempt counts as having had all of it.
+FULL_TIME = 0.99
 # A reasoning model may think for minutes before its first content.
 REASONING_FACTOR = 5
 # Characters below which a key is a placeholder, and masking it would only damage words.
@@ -195,8 +197,9 @@ class UpstreamAttempt:
         wait.idle_timeout = math.inf
         wait.connect_timeout = math.inf if target.connect_timeout is None else target.connect_timeout
         wait.deadline, wait.deadline_kind = self._deadline()
-        # A client that gives little time learns nothing about the target.
-        self.lease.short_deadline = call.deadline - self.started < timeouts.total / 2
+        self.lease.caller = call.caller
+        # A deadline of the client's own, or what earlier attempts have left of the time, says nothing about the target.
+        self.lease.short_deadline = call.deadline - self.started < timeouts.total * FULL_TIME
         if headers is STREAM_HEADERS:
             content_deadline = self.started + timeouts.until_content(target, call.chat)
             if content_deadline < wait.deadline:

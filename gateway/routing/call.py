@@ -1,5 +1,6 @@
 """A client's request, what became of it, and what has to be closed when it is over."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from gateway.catalog.targets import Target, Targets
 from gateway.dialects.contract import ClientDialect, TargetRequest
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.errors import ClientDisconnected, GatewayError
+from gateway.health.target_health import Caller
+from gateway.json_codec import dumps
 from gateway.openai_types import Chat
 from gateway.routing.stream_resume import Transcript, resume_request
 from gateway.transport.client_watch import ClientWatch
@@ -36,7 +39,7 @@ class Call:
     """
     The client's request, and its outcome.
 
-    `created` is in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
+    `caller_id` tells callers apart: a key's id, or an address. `created` is in unix seconds, `deadline` and `first_content` by `time.monotonic()`. `session` is what a sticky strategy
     keeps to one target; `fallback_routes(kind)`: where the policy's fallbacks of a kind lead.
     """
 
@@ -48,6 +51,7 @@ class Call:
     client: ClientDialect = CLIENT_DIALECT
     policy: Policy = DEFAULT_POLICY
     session: str = ""
+    caller_id: str = ""
     fallback_routes: Callable[[str], Mapping[str, Route]] = lambda _: {}
     watch: ClientWatch = field(default_factory=ClientWatch)
     strict: bool = False
@@ -78,6 +82,10 @@ class Call:
         text = self.transcript.text if self.transcript else ""
         chat = resume_request(self.chat, text, target) if text else self.chat
         return TargetRequest(chat, target.model, target.provider.vendor, f"chatcmpl-{self.id}", self.created)
+
+    def caller(self) -> Caller:
+        """Who makes the call, and what with."""
+        return Caller(self.caller_id, hashlib.blake2b(dumps(self.chat), digest_size=16).digest())
 
     def record_attempt(self, target: Target, status: str, seconds: float) -> None:
         """Add an attempt to the trail, such as `anthropic:529`."""

@@ -10,11 +10,12 @@ from gateway.errors import (
     ClientDisconnected,
     GatewayError,
     NoHealthyUpstream,
+    UpstreamCredentials,
     UpstreamFault,
     UpstreamLimited,
     UpstreamRejected,
 )
-from gateway.health.target_health import Unavailable
+from gateway.health.target_health import LIMITED, REFUSED, Unavailable
 
 # Seconds: the first backoff, and the longest wait, ours or a Retry-After's, before the same target is tried again.
 FIRST_DELAY, MAX_DELAY = 0.25, 4.0
@@ -102,10 +103,15 @@ def final_error(
         return min(failures, key=lambda error: math.inf if error.retry_after is None else error.retry_after)
     soonest = min(unavailable, key=lambda target: target.seconds)
     seconds = max(1.0, soonest.seconds)
-    if all(target.error for target in unavailable) and soonest.error is not None:
-        return soonest.error.with_retry_after(seconds)  # what the upstream reported last still holds
-    reasons = ", ".join(dict.fromkeys(target.reason for target in unavailable))
-    return NoHealthyUpstream(f"No target of this model is available: {reasons}.", retry_after=seconds)
+    reasons = dict.fromkeys(target.reason for target in unavailable)
+    # In the gateway's own words: what an upstream said to one caller is never repeated to another.
+    if list(reasons) == [LIMITED]:
+        message = "Every target of this model is rate limited by its provider, or by the configuration, at the moment."
+        return UpstreamLimited(message, retry_after=seconds)
+    if list(reasons) == [REFUSED]:
+        message = "Every provider of this model refuses the gateway's credential or account at the moment."
+        return UpstreamCredentials(message, retry_after=seconds)
+    return NoHealthyUpstream(f"No target of this model is available: {', '.join(reasons)}.", retry_after=seconds)
 
 
 def fallback_kind(error: GatewayError) -> str | None:
@@ -113,6 +119,8 @@ def fallback_kind(error: GatewayError) -> str | None:
     if not isinstance(error, UpstreamRejected):
         return None
     text = f"{error.code or ''} {error.message}"
+    if error.code == "content_policy_violation":
+        return "content_policy_fallbacks"
     if error.code == "context_length_exceeded" or CONTEXT_TOO_LARGE.search(text):
         return "context_window_fallbacks"
     return "content_policy_fallbacks" if CONTENT_REFUSED.search(text) else None

@@ -1,17 +1,21 @@
 """What an upstream's response is worth: a stream that broke off, or a body of no known shape, is never an answer."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 import requests
 
 from gateway.dialects.contract import Adapter
-from gateway.errors import UpstreamFailed, upstream_error
+from gateway.dialects.upstream_error import blocked, upstream_error
+from gateway.errors import UpstreamFailed
 from gateway.json_codec import loads
 from gateway.openai_types import Chunk, Completion, Json
 from gateway.routing.retry_after import retry_after
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
 
+# A firewall's page in place of the API's JSON, such as Cloudflare's "Attention Required!".
+WEB_PAGE, MAX_SEARCHED = re.compile(r"<(!doctype|html|head|body)\b", re.IGNORECASE), 1024
 CONTENT = ("content", "refusal", "reasoning_content", "tool_calls", "function_call", "audio", "thinking_blocks")
 
 
@@ -26,6 +30,8 @@ def json_object(exchange: Exchange, adapter: Adapter, provider: str) -> Json:
                 f"{provider} answered with a body that is not JSON.", upstream_status="invalid_response"
             ) from error
         data = body.decode("utf-8", "replace")
+    if exchange.status == 403 and isinstance(data, str) and WEB_PAGE.search(data[:MAX_SEARCHED]):
+        raise blocked(exchange.status, provider)
     if exchange.status != 200:
         details = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
         raise upstream_error(details.pop("status", exchange.status), **details)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gateway.catalog.targets import Target, Targets
 from gateway.errors import GatewayError, Overloaded, without_traceback
-from gateway.health.target_health import FULL, HealthRegistry, TargetHealth, TargetLease, Unavailable
+from gateway.health.target_health import FULL, LIMITED, HealthRegistry, TargetHealth, TargetLease, Unavailable
 from gateway.routing.failover import (
     Fail,
     FailureState,
@@ -21,8 +21,10 @@ from gateway.routing.failover import (
     next_action,
 )
 
-# How many calls may wait for one full target, for how many seconds, and how often they look.
+# How many calls may wait for one target that is full or briefly rate limited, for how many seconds, and how often they look.
 MAX_WAITING, MAX_WAIT, POLL_INTERVAL = 32, 5.0, 0.05
+# Seconds of a rate limit that are waited for where no other target is left; a longer one is reported at once.
+MAX_LIMIT_WAIT = 4.0
 
 
 class Acquired(NamedTuple):
@@ -104,14 +106,14 @@ class TargetQueue:
         self._tries: Counter[Target] = Counter()
         self._errors: list[GatewayError] = [refusal] if refusal else []
         self._truncated_by: GatewayError | None = None
-        # Targets that were passed over, and those of them that may be available in a moment:
+        # Targets that were passed over; and those that may be available soon: they are full, or briefly rate limited.
         self._unavailable: list[Unavailable] = []
-        self._full: list[Target] = []
+        self._soon: list[tuple[Target, Unavailable]] = []
         self._place = WaitingPlace()
         self._reserved_retry: TargetHealth | None = None
 
     def acquire(self) -> Acquired | float:
-        """The next target that is available; or, where all are full, seconds after which to ask again. Raises GatewayError."""
+        """The next target that is available; or, where all are full or briefly rate limited, seconds after which to ask again. Raises GatewayError."""
         while True:
             while self._pending:
                 target = self._pending[0]
@@ -124,15 +126,15 @@ class TargetQueue:
                         self._reserved_retry = None
                     self.close()
                     return Acquired(target, lease)
-                if lease.reason == FULL:
-                    self._full.append(target)
-                if lease.reason != FULL or not queued:
+                if lease.reason == FULL or (lease.reason == LIMITED and lease.seconds <= MAX_LIMIT_WAIT):
+                    self._soon.append((target, lease))
+                else:
                     self._unavailable.append(lease)
             if self._add_fallbacks("fallbacks"):
                 continue
-            if not self._full:
+            if not self._soon:
                 raise self._final_error()
-            return self._wait_for_full()
+            return self._wait_for_soonest()
 
     def acquire_beside(self, target: Target) -> Acquired | None:
         """Another available target of the model's own, to be tried at the same time as `target`; None: there is none."""
@@ -199,7 +201,7 @@ class TargetQueue:
         if self._reserved_retry is not None:
             self._reserved_retry.return_retry()
             self._reserved_retry = None
-        self._full.clear()
+        self._soon.clear()
 
     def _move_on(self, target: Target, error: GatewayError, action: NextTarget) -> None:
         """Drop the targets that cannot help after `error`. Raises the error to respond with when none is left."""
@@ -222,25 +224,31 @@ class TargetQueue:
             self._pending.extend(fallbacks)
         return bool(fallbacks)
 
-    def _wait_for_full(self) -> float:
-        """Seconds after which to look again. Raises Overloaded when too many calls wait already, or this one for too long."""
-        target, now = self._full[0], time.monotonic()
+    def _wait_for_soonest(self) -> float:
+        """
+        Seconds after which to look again.
+
+        Raises UpstreamLimited or Overloaded when too many calls wait already, or this one has waited for too long.
+        """
+        target, soonest = min(self._soon, key=lambda entry: entry[1].seconds)
+        now = time.monotonic()
         if not self._place.is_waiting:
-            until = min(now + MAX_WAIT, self._deadline)
+            until = min(now + soonest.seconds + MAX_WAIT, self._deadline)
             if not self._place.take(self._health_registry.of(target), until):
-                raise self._truncated_by or _overloaded(target)
+                raise self._truncated_by or _not_served(target, soonest)
         if self._place.expired(now):
             self.close()
-            raise self._truncated_by or _overloaded(target)
-        self._pending.extend(self._full)
-        self._full.clear()
-        return POLL_INTERVAL
+            raise self._truncated_by or _not_served(target, soonest)
+        self._pending.extend(target for target, _ in self._soon)
+        self._soon.clear()
+        return max(POLL_INTERVAL, min(soonest.seconds, self._deadline - now))
 
     def _final_error(self) -> GatewayError:
         return final_error(self._errors, self._truncated_by, self._unavailable)
 
 
-def _overloaded(target: Target) -> Overloaded:
-    return Overloaded(
-        f"{target.provider.name} has as many calls in flight as max_parallel_requests allows. Try again in a moment."
-    )
+def _not_served(target: Target, reason: Unavailable) -> GatewayError:
+    """The error for a call that waited in vain, or found no place to wait."""
+    if reason.reason == LIMITED:
+        return final_error((), None, [reason])
+    return Overloaded(f"{target.provider.name} has as many calls in flight as it may have. Try again in a moment.")

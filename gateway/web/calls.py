@@ -17,6 +17,7 @@ from gateway.server.response_writer import CALL
 from gateway.server.shutdown import NO_SHUTDOWN, SHUTDOWN
 from gateway.transport.client_watch import ClientWatch
 from gateway.web.body import json_body
+from gateway.web.rate_limit import limit_subject
 from gateway.web.services import Services
 
 MAX_TIMEOUT = 1_000_000
@@ -64,6 +65,7 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
         targets=route.targets,
         created=int(time.time()),
         policy=policy,
+        caller_id=limit_subject(),
         session=environ.get("HTTP_X_GATEWAY_SESSION") or chat.get("user") or "",
         fallback_routes=partial(registry.fallback_routes, policy),
         watch=ClientWatch(environ.get("gunicorn.socket"), environ.get(SHUTDOWN, NO_SHUTDOWN)),

@@ -36,7 +36,7 @@ def render_error(error: GatewayError) -> Response:
         seconds = max(error.retry_after, 0.001)
         response.headers["Retry-After"] = str(math.ceil(seconds))
         response.headers["retry-after-ms"] = str(math.ceil(seconds * 1000))
-    if "insufficient_quota" in (error.code, error.type):
+    if "insufficient_quota" in (error.code, error.type) or not error.client_may_retry:
         response.headers["x-should-retry"] = "false"
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

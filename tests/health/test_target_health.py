@@ -12,6 +12,7 @@ from gateway.errors import (
     ClientDisconnected,
     UpstreamCredentials,
     UpstreamLimited,
+    UpstreamRefused,
     UpstreamRejected,
     UpstreamTimeout,
 )
@@ -22,8 +23,10 @@ from gateway.health.target_health import (
     LATENCY_EXPIRES,
     LIMITED,
     MAX_TARGETS,
+    REFUSAL_WINDOW,
     REFUSED,
     REFUSED_COOLDOWN,
+    Caller,
     HealthRegistry,
     LatencyTracker,
     TargetHealth,
@@ -359,3 +362,71 @@ def test_a_retry_in_a_cool_down_respects_the_maximum_in_flight(health):
         assert health.acquire(2, again=True).reason == FULL
         with second:
             pass
+
+
+def refuse(health, caller, body):
+    lease = health.acquire()
+    lease.caller = lambda: Caller(caller, body)
+    with pytest.raises(UpstreamRefused), lease:
+        raise UpstreamRefused("Not with this one.", upstream_status=403)
+
+
+def test_one_request_that_is_refused_again_and_again_rests_no_target(health):
+    for _ in range(20):
+        refuse(health, "alice", b"one")
+        refuse(health, "alice", b"two")
+    assert health.state == "closed"
+
+
+def test_three_refused_bodies_of_one_caller_rest_the_target(health):
+    for body in (b"one", b"two", b"three"):
+        assert health.state == "closed"
+        refuse(health, "alice", body)
+    assert health.acquire()[:2] == (REFUSED, REFUSED_COOLDOWN)
+
+
+def test_a_refusal_of_a_second_caller_rests_the_target(health):
+    refuse(health, "alice", b"one")
+    refuse(health, "bob", b"one")
+    assert health.acquire().reason == REFUSED
+
+
+def test_refusals_are_forgotten_after_the_window(health, clock):
+    refuse(health, "alice", b"one")
+    refuse(health, "alice", b"two")
+    clock.now += REFUSAL_WINDOW
+    refuse(health, "bob", b"three")
+    assert health.state == "closed"
+
+
+def test_after_a_rate_limit_a_few_calls_begin_and_each_answer_lets_more_follow(health, clock):
+    finish_call(health, UpstreamLimited("busy", retry_after=1))
+    clock.now += 1
+    first, second = health.acquire(), health.acquire()
+    assert health.acquire() == Unavailable(FULL, 0.0)
+    first.record_latency(streams=True)
+    more = [health.acquire() for _ in range(3)]
+    assert all(isinstance(lease, TargetLease) for lease in more)
+    assert health.acquire().reason == FULL
+    for lease in (first, second, *more):
+        with lease:
+            pass
+    assert health.in_flight == 0
+    for _ in range(10):
+        with health.acquire() as lease:
+            lease.record_latency(streams=False)
+    assert all(isinstance(health.acquire(), TargetLease) for _ in range(100))
+
+
+def test_long_streams_from_before_a_rate_limit_keep_nobody_waiting(health, clock):
+    for _ in range(50):
+        health.acquire().record_latency(streams=True)
+    finish_call(health, UpstreamLimited("busy", retry_after=1))
+    clock.now += 1
+    assert isinstance(health.acquire(), TargetLease)
+
+
+def test_the_gateways_own_limit_is_followed_by_no_recovery(health, clock):
+    finish_call(health, UpstreamLimited("full", upstream_status=OUR_LIMIT, retry_after=1))
+    clock.now += 1
+    assert all(isinstance(health.acquire(), TargetLease) for _ in range(100))

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.catalog.targets import Provider, Target
 from gateway.catalog.vendors import VENDORS
+from gateway.dialects.upstream_error import upstream_error
 from gateway.errors import (
     ClientDisconnected,
     NoHealthyUpstream,
@@ -12,9 +13,8 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
-    upstream_error,
 )
-from gateway.health.target_health import Unavailable
+from gateway.health.target_health import LIMITED, REFUSED, Unavailable
 from gateway.routing.failover import (
     FIRST_DELAY,
     MAX_DELAY,
@@ -138,11 +138,26 @@ def test_when_no_target_is_available_the_soonest_time_is_reported():
     assert "breaker open, full" in error.message
 
 
-def test_when_all_targets_are_cooling_down_what_the_soonest_one_reported_is_repeated():
-    limited = [UpstreamLimited(text, retry_after=60) for text in ("first", "second")]
-    unavailable = [Unavailable("rate limited", 30.0, limited[0]), Unavailable("rate limited", 20.0, limited[1])]
-    error = final_error([], None, unavailable)
-    assert (error.message, error.retry_after, limited[1].retry_after) == ("second", 20.0, 60)
+@pytest.mark.parametrize(
+    ("reason", "kind", "status"), [(LIMITED, UpstreamLimited, 429), (REFUSED, UpstreamCredentials, 502)]
+)
+def test_when_all_targets_are_cooling_down_for_one_reason_the_error_says_so(reason, kind, status):
+    error = final_error([], None, [Unavailable(reason, 30.0), Unavailable(reason, 20.0)])
+    assert isinstance(error, kind)
+    assert (error.status, error.retry_after) == (status, 20.0)
+
+
+def test_a_moderated_request_has_the_content_policy_fallbacks():
+    error = upstream_error(403, "Your chosen model requires moderation and your input was flagged")
+    assert (error.status, error.code) == (400, "content_policy_violation")
+    assert next_action(error, state()) == NextTarget("content_policy_fallbacks", retry_later=False)
+
+
+@pytest.mark.parametrize("status", [402, 403])
+def test_a_request_that_an_upstream_refuses_leads_to_the_next_target_and_is_not_to_be_sent_again(status):
+    error = upstream_error(status, "Not with this one.")
+    assert next_action(error, state()) == NEXT
+    assert (error.status, error.code, error.client_may_retry) == (502, "upstream_error", False)
 
 
 def test_the_backoff_doubles_up_to_a_maximum_and_has_full_jitter():

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.catalog.targets import Provider, Target
 from gateway.catalog.vendors import VENDORS
+from gateway.dialects.upstream_error import upstream_error
 from gateway.errors import (
     ClientDisconnected,
     NoHealthyUpstream,
@@ -15,11 +16,10 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamLimited,
     UpstreamRejected,
-    upstream_error,
 )
-from gateway.health.target_health import RETRY_RESERVE, HealthRegistry
+from gateway.health.target_health import RECOVERY_CALLS, RETRY_RESERVE, HealthRegistry
 from gateway.routing.failover import FIRST_DELAY, MAX_DELAY
-from gateway.routing.target_queue import MAX_WAITING, Acquired, TargetQueue
+from gateway.routing.target_queue import MAX_LIMIT_WAIT, MAX_WAITING, Acquired, TargetQueue
 from tests.support.health import Clock, open_breaker
 
 OPENAI = Provider(VENDORS["openai"], "https://openai.example/v1", "key")
@@ -226,6 +226,60 @@ def test_a_retry_that_the_client_did_not_wait_for_is_returned_to_the_budget():
     while health_registry.of(ONE).take_retry():
         left += 1
     assert left == RETRY_RESERVE
+
+
+class TestBriefRateLimits:
+    def limited(self, seconds, *targets):
+        clock = Clock()
+        health_registry = HealthRegistry(clock=clock)
+        for target in targets:
+            with pytest.raises(UpstreamLimited), health_registry.of(target).acquire():
+                raise UpstreamLimited("busy", retry_after=seconds)
+        return clock, health_registry
+
+    def test_a_brief_rate_limit_is_waited_for_where_no_other_target_is_left(self):
+        clock, health_registry = self.limited(2, ONE)
+        attempts = Attempts(ONE, health_registry=health_registry)
+        assert attempts.queue.acquire() == 2
+        assert health_registry.of(ONE).queued_calls == 1
+        clock.now += 2
+        assert attempts.next() is ONE
+        assert health_registry.of(ONE).queued_calls == 0
+
+    def test_another_target_is_tried_before_a_brief_rate_limit_is_waited_for(self):
+        _, health_registry = self.limited(2, ONE)
+        assert Attempts(ONE, OTHER, health_registry=health_registry).next() is OTHER
+        attempts = Attempts(ONE, health_registry=health_registry, fallback_targets=only("fallbacks", OTHER))
+        assert attempts.next() is OTHER
+
+    def test_a_longer_rate_limit_is_reported_at_once_in_the_gateways_own_words(self):
+        _, health_registry = self.limited(MAX_LIMIT_WAIT + 1, ONE)
+        with pytest.raises(UpstreamLimited) as raised:
+            Attempts(ONE, health_registry=health_registry).queue.acquire()
+        assert raised.value.retry_after == MAX_LIMIT_WAIT + 1
+        assert "busy" not in raised.value.message
+
+    def test_only_so_many_calls_wait_and_the_others_are_told_when_to_come_back(self):
+        _, health_registry = self.limited(2, ONE)
+        queues = [Attempts(ONE, health_registry=health_registry).queue for _ in range(MAX_WAITING + 1)]
+        for queue in queues[:-1]:
+            queue.acquire()
+        with pytest.raises(UpstreamLimited) as raised:
+            queues[-1].acquire()
+        assert raised.value.retry_after == 2
+
+    def test_those_who_waited_are_let_through_a_few_at_a_time(self):
+        clock, health_registry = self.limited(1, ONE)
+        queues = [Attempts(ONE, health_registry=health_registry).queue for _ in range(6)]
+        for queue in queues:
+            queue.acquire()
+        clock.now += 1
+        acquired = [queue.acquire() for queue in queues]
+        leases = [got.lease for got in acquired if isinstance(got, Acquired)]
+        assert len(leases) == RECOVERY_CALLS
+        leases[0].record_latency(streams=True)
+        again = [queue.acquire() for queue, got in zip(queues, acquired, strict=True) if not isinstance(got, Acquired)]
+        assert sum(isinstance(got, Acquired) for got in again) == 3
 
 
 class TestTruncatedStreams:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.dialects.error_text import error_message
-from gateway.errors import UpstreamFault, upstream_error
+from gateway.dialects.upstream_error import upstream_error
+from gateway.errors import UpstreamFault
 from gateway.openai_types import Json
 
 # The page's table of HTTP errors. An error in a stream has a type, but no status of its own.

@@ -7,7 +7,8 @@ https://platform.openai.com/docs/guides/error-codes has OpenAI's own; others sen
 from typing import Any
 
 from gateway.dialects.error_text import error_message
-from gateway.errors import UpstreamFault, upstream_error
+from gateway.dialects.upstream_error import upstream_error
+from gateway.errors import UpstreamFault
 from gateway.openai_types import Json
 
 
