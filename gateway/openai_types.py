@@ -1,4 +1,4 @@
-"""Type names for OpenAI's chat format, the gateway's internal format: https://platform.openai.com/docs/api-reference/chat"""
+"""Type names for OpenAI's chat format, the internal one: https://platform.openai.com/docs/api-reference/chat"""
 
 from typing import Any
 

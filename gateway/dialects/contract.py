@@ -44,7 +44,7 @@ class VendorRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The upstream side of a dialect. Translating a request raises Untranslatable where the vendor has no form for it."""
+    """The upstream side of a dialect. Request functions raise Untranslatable for what a vendor has no form for."""
 
     # The headers that authenticate with an API key.
     credentials: Callable[[str], Mapping[str, str]]
@@ -53,9 +53,8 @@ class Adapter:
     events: Callable[[Iterable[bytes | Pause]], Iterator[Event | Pause]]
     # The completion in the body of a 200. Raises UpstreamFault where the body is an error.
     completion: Callable[[TargetRequest, Json], Completion]
-    # The chunks of a stream. Usage, where the vendor reports it, is in a last chunk with `choices: []`, whether the client
-    # requested it or not. Raises UpstreamFault for an error event. Where the events end early, the chunks end without a
-    # finish_reason.
+    # The chunks of a stream. Usage, where the vendor reports it, is in a last chunk with `choices: []` in any case.
+    # Raises UpstreamFault for an error event. Where the events end early, the chunks end without a finish_reason.
     chunks: Callable[[TargetRequest, Iterable[Event | Pause]], Iterator[Chunk | Pause]]
     # What an error's status and body report: "message", and where the vendor states them "type", "param", "code" and
     # "retry_after" (seconds). "status" replaces a status that is misleading.

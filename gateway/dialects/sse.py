@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from gateway.errors import UpstreamFailed
 from gateway.stream_events import PAUSE, Event, Pause
 
-# 9.2.5: end-of-line = ( cr lf / cr / lf ). Where a block is cut within a CR LF, the CR counts as the line end; the LF then
-# begins the next event with an empty line, which changes nothing.
+# 9.2.5: end-of-line = ( cr lf / cr / lf ). Where a block is cut within a CR LF, the CR counts as the line end. The LF
+# then begins the next event with an empty line, which changes nothing.
 LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 BLANK_LINE = re.compile(LINE_END + LINE_END)
 BOM = b"\xef\xbb\xbf"
@@ -47,7 +47,7 @@ def sse_events(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
             if len(buffer) > MAX_EVENT_BYTES:
                 raise UpstreamFailed("The upstream's stream has an event of more than 64 MB.")
         yield PAUSE
-    # What is left in the buffer is dropped, by 9.2.6: "If the file ends in the middle of an event, before the final empty
+    # The rest of the buffer is dropped. 9.2.6: "If the file ends in the middle of an event, before the final empty
     # line, the incomplete event is not dispatched."
 
 

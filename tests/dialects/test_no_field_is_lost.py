@@ -154,7 +154,7 @@ class SentValues:
         return value in self.numbers
 
     def has_text(self, text):
-        """Whether it was sent, but for surrounding white space, or the JSON object or the data URL's data that it is."""
+        """Whether it was sent, but for surrounding white space, or the JSON or the data URL's data that it holds."""
         if any(text.strip() in sent for sent in self.texts):
             return True
         if data_url := DATA_URL.fullmatch(text):

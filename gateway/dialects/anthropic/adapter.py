@@ -16,7 +16,7 @@ from gateway.dialects.sse import sse_events
 from gateway.errors import InvalidRequest
 from gateway.openai_types import Json
 
-# https://platform.claude.com/docs/en/api/versioning. The version after this one, 2026-10-21, takes no temperature and no top_p.
+# https://platform.claude.com/docs/en/api/versioning. The next version, 2026-10-21, takes no temperature and no top_p.
 VERSION = "2023-06-01"
 # Fields that need a beta: https://platform.claude.com/docs/en/api/beta-headers
 BETAS: Mapping[str, str] = {
@@ -38,26 +38,23 @@ def credentials(key: str) -> Mapping[str, str]:
 
 
 def vendor_request(request: TargetRequest) -> VendorRequest:
-    """The vendor request. Raises Untranslatable for what the API has no form for, InvalidRequest for what it would refuse."""
+    """Raises Untranslatable for what the API has no form for, InvalidRequest for what it would refuse."""
     chat, model = request.chat, model_traits(request.model)
     conversation, tools = translate_messages(chat), translate_tools(chat, model)
     limit = parameters.max_tokens(chat, model)
-    # These three decide whether the model can think, and thinking decides what it takes of temperature, top_p and top_k.
+    # These three decide whether the model can think, and thinking decides which of the sampling parameters it takes.
     tool_forced = tools.fields.get("tool_choice", {}).get("type") in FORCING_CHOICES
     constraints = parameters.ThinkingConstraints(tool_forced, conversation.lacks_thinking, limit.fields["max_tokens"])
     thinking = parameters.thinking(chat, model, constraints)
     is_thinking = thinking.fields.get("thinking", {}).get("type") in THINKING_TYPES
     sampling = parameters.sampling(chat, model, is_thinking=is_thinking)
-    response_format, instruction = parameters.response_format(chat, model)
+    output_format, instruction = parameters.response_format(chat, model)
     others = [parameters.stop_sequences(chat), parameters.user_metadata(chat), parameters.service_tier(chat)]
     translated = [limit, tools, thinking, sampling, *others]
     system = [*conversation.system, *([{"type": "text", "text": instruction}] if instruction else [])]
     # The effort and the format of the output share a field with what the client sends in it.
-    output_config = {
-        **thinking.fields.get("output_config", {}),
-        **response_format.fields,
-        **_native_output_config(chat),
-    }
+    effort = thinking.fields.get("output_config", {})
+    output_config = {**effort, **output_format.fields, **_native_output_config(chat)}
     body = {
         "model": request.model,
         **{name: chat[name] for name in NATIVE_FIELDS if name not in HANDLED_FIELDS and chat.get(name) is not None},
@@ -67,11 +64,8 @@ def vendor_request(request: TargetRequest) -> VendorRequest:
         **({"output_config": output_config} if output_config else {}),
         **({"stream": True} if chat.get("stream") else {}),
     }
-    dropped = [
-        *untranslated(chat),
-        *conversation.dropped,
-        *(path for part in [response_format, *translated] for path in part.dropped),
-    ]
+    paths = [path for part in [output_format, *translated] for path in part.dropped]
+    dropped = [*untranslated(chat), *conversation.dropped, *paths]
     return VendorRequest("/v1/messages", body, _headers(chat, body), tuple(dict.fromkeys(dropped)))
 
 

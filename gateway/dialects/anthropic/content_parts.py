@@ -1,4 +1,4 @@
-"""The content parts of OpenAI's messages as Anthropic's content blocks: https://platform.claude.com/docs/en/api/messages"""
+"""OpenAI's content parts as Anthropic's content blocks: https://platform.claude.com/docs/en/api/messages"""
 
 import base64
 import binascii
@@ -41,7 +41,7 @@ EPHEMERAL: Json = {"type": "ephemeral"}
 
 
 class Translated(NamedTuple):
-    """An object of the vendor's request (a block, a tool, some of the fields), and the client's field paths it leaves out."""
+    """Fields of the vendor's request, a block or a tool, and the client's field paths that have no place in them."""
 
     fields: Json
     dropped: tuple[str, ...] = ()

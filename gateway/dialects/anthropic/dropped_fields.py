@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.openai_types import Chat
 
-# Instead of a table of fields: a value that is passed on with everything in it, or whose translation reports what it drops.
+# In place of a table of fields: the value is passed on with everything in it, or its translation reports what it drops.
 OPAQUE = None
 
 
@@ -137,8 +137,8 @@ CHAT = _fields(
         user_location=_fields("type", approximate=_fields("city country region timezone")),
     ),
 )
-# The other fields that OpenAI documents, in which null or an empty list means the same as no field. The last two belong to
-# responses, which clients send back with the history.
+# The other fields that OpenAI documents, in which null or an empty list means the same as no field. The last two belong
+# to responses, which clients send back with the history.
 EMPTY_MEANS_ABSENT = _fields(
     "audio frequency_penalty function_call logit_bias logprobs modalities moderation n name prediction presence_penalty"
     " prompt_cache_key prompt_cache_options prompt_cache_retention refusal seed store tool_calls tools top_logprobs"

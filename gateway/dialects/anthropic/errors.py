@@ -45,10 +45,10 @@ CONTEXT_LENGTH = re.compile(r"prompt is too long|exceed context limit|context wi
 
 
 def error(status: int, body: Any) -> Json:
-    """The contract's `error`. Anthropic's body is `{"type": "error", "error": {"type", "message"}}`, a proxy's anything."""
+    """The contract's `error`. Anthropic's body is `{"type": "error", "error": {"type", "message"}}`."""
     message = error_message(status, body)
     if status == 429:
-        # "This request would exceed your organization's rate limit of 50,000 input tokens per minute"; others count requests.
+        # "This request would exceed your organization's rate limit of 50,000 input tokens per minute"
         return {"message": message, "type": "tokens"} if "tokens per minute" in message else {"message": message}
     if status == 400 and LOW_CREDIT in message:
         return {"message": message, "status": 402}

@@ -1,8 +1,8 @@
 """
 JSON schemas in the form that Anthropic's structured outputs and strict tools take.
 
-https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations": every object must be
-closed (`additionalProperties: false`), and neither recursion nor most constraints on values are supported.
+https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations": every object must
+be closed (`additionalProperties: false`), and neither recursion nor most constraints on values are supported.
 """
 
 from collections.abc import Mapping
@@ -69,8 +69,8 @@ def closed(schema: Json) -> Json:
     Anthropic's SDKs do the same: "Remove unsupported constraints", "Update descriptions with constraint info".
     """
     if "$ref" in schema and len(schema) > 1:
-        # "All other properties in a "$ref" object MUST be ignored": https://json-schema.org/draft-07/json-schema-core, 8.3. An
-        # anyOf with the `$ref` alone keeps them.
+        # "All other properties in a "$ref" object MUST be ignored" before draft 2019-09, unlike those beside an anyOf:
+        # https://json-schema.org/draft-07/json-schema-core, 8.3
         rest = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
         return closed({**rest, "allOf" if "anyOf" in rest else "anyOf": [{"$ref": schema["$ref"]}]})
     supported = {keyword: value for keyword, value in schema.items() if _is_supported(keyword, value)}

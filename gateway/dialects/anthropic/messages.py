@@ -54,8 +54,8 @@ def translate_messages(chat: Chat) -> Conversation:
     ]
     blocks = [(role, block.fields) for role, block in translated if block.fields]
     system = [block for role, block in blocks if role == "system"]
-    # "Consecutive user or assistant turns in your request will be combined into a single turn": here it is done already, so
-    # that the results of parallel calls share a turn, as the API demands.
+    # "Consecutive user or assistant turns in your request will be combined into a single turn". That is done here,
+    # so that the results of parallel calls can come first in their turn.
     by_turn = groupby((pair for pair in blocks if pair[0] != "system"), key=lambda pair: pair[0])
     turns = [_turn(role, [block for _, block in pairs]) for role, pairs in by_turn]
     if not turns and not system:
@@ -75,10 +75,8 @@ def _turn_role(message: Json) -> str:
 def _turn(role: str, blocks: list[Json]) -> Json:
     # "In the user message containing tool results, the tool_result blocks must come first in the content array":
     # https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
-    return {
-        "role": role,
-        "content": sorted(blocks, key=lambda block: role == "user" and block["type"] != "tool_result"),
-    }
+    content = sorted(blocks, key=lambda block: role == "user" and block["type"] != "tool_result")
+    return {"role": role, "content": content}
 
 
 def _without_trailing_space(turn: Json) -> Json:
@@ -90,8 +88,8 @@ def _without_trailing_space(turn: Json) -> Json:
 
 
 def _lacks_thinking(turns: list[Json]) -> bool:
-    # "When `thinking` is enabled, a final `assistant` message must start with a thinking block"; a turn that only brings
-    # tool results continues the assistant turn before it.
+    # "When `thinking` is enabled, a final `assistant` message must start with a thinking block". A turn with tool
+    # results continues the assistant turn before it.
     *_, before, last = [{}, *turns]
     if last["role"] == "assistant":
         return True
@@ -174,7 +172,7 @@ def _tool_use(call: Json, tool_use_id: str) -> Translated:
 
 
 def _tool_input(arguments: str | None) -> Json:
-    """The arguments as an object: "Input should be a valid dictionary". Other text, such as a truncated call, is a field of one."""
+    # "Input should be a valid dictionary": other text, such as that of a truncated call, becomes a field.
     if not arguments or not arguments.strip():
         return {}
     try:

@@ -11,7 +11,8 @@ from functools import partial
 
 from gateway.openai_types import Json
 
-# Forms of `thinking`: https://platform.claude.com/docs/en/build-with-claude/extended-thinking. ENABLED also needs budget_tokens.
+# Forms of `thinking`: https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+# ENABLED also needs budget_tokens.
 ENABLED: Json = {"type": "enabled"}
 ADAPTIVE: Json = {"type": "adaptive"}
 # From 4.7 on the text of thinking is left out of the response by default (`display: "omitted"`).
@@ -30,10 +31,10 @@ class Model:
     """
     What one model accepts.
 
-    `thinking_on`: the `thinking` that turns thinking on; None: the model cannot think. `thinking_off`: the one that turns
-    it off; None: it always thinks. `tool_forcing`: tool_choice may be `any` or `tool`. `sampling`: which of temperature
-    and top_p may differ from 1. `structured_outputs`: schemas for the output, and strict tools. `max_tokens`: the
-    most output tokens.
+    `thinking_on`: the `thinking` that turns it on; None: the model cannot think. `thinking_off`: the one that turns it
+    off; None: it always thinks. `tool_forcing`: tool_choice may be `any` or `tool`. `sampling`: which of temperature
+    and top_p may differ from 1. `structured_outputs`: schemas for the output, and strict tools. `max_tokens`: the most
+    output tokens.
     """
 
     thinking_on: Json | None = None

@@ -59,7 +59,7 @@ def max_tokens(chat: Chat, model: Model) -> Translated:
 
 
 class ThinkingConstraints(NamedTuple):
-    """What of the request rules thinking out: a forced tool, a turn continued without its thinking, a small max_tokens."""
+    """What can rule thinking out: a forced tool, a continued turn without its thinking blocks, a small max_tokens."""
 
     tool_forced: bool
     lacks_thinking: bool
@@ -68,7 +68,7 @@ class ThinkingConstraints(NamedTuple):
 
 def thinking(chat: Chat, model: Model, constraints: ThinkingConstraints) -> Translated:
     """
-    reasoning_effort as `thinking` and `output_config.effort`. Where the constraints rule thinking out, the effort is dropped.
+    reasoning_effort as `thinking` and `output_config.effort`. It is dropped where the constraints rule thinking out.
 
     https://platform.claude.com/docs/en/build-with-claude/extended-thinking
     """
@@ -147,7 +147,7 @@ def _is_accepted(name: str, value: float, model: Model, *, is_thinking: bool) ->
         return name != "top_k" and value == 1
     if not is_thinking:
         return True
-    # "Thinking isn't compatible with temperature or top_k modifications"; "you can set top_p to values between 1 and 0.95":
+    # "Thinking isn't compatible with temperature or top_k modifications"; top_p takes "values between 1 and 0.95":
     # https://platform.claude.com/docs/en/build-with-claude/extended-thinking
     return value == 1 if name == "temperature" else name == "top_p" and value >= 0.95
 
@@ -198,7 +198,7 @@ def response_format(chat: Chat, model: Model) -> tuple[Translated, str | None]:
     """
     response_format as a part of `output_config`, or else as an instruction for the system prompt.
 
-    https://platform.claude.com/docs/en/build-with-claude/structured-outputs has schemas only, no mode for any JSON object.
+    https://platform.claude.com/docs/en/build-with-claude/structured-outputs: a schema is needed, any JSON is no format.
     """
     match chat.get("response_format"):
         case {"type": "json_object"}:

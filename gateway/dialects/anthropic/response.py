@@ -135,8 +135,8 @@ def annotations(citations: Any, start: int, end: int) -> list[Json]:
     """
     The citations of web pages in the text from `start` to `end`.
 
-    OpenAI annotates spans of the whole text, and knows URLs only: https://platform.openai.com/docs/api-reference/chat/object.
-    Anthropic cites beside a text block: https://platform.claude.com/docs/en/build-with-claude/citations.
+    OpenAI annotates spans of the whole text, with URLs only: https://platform.openai.com/docs/api-reference/chat/object
+    Anthropic cites beside a text block: https://platform.claude.com/docs/en/build-with-claude/citations
     """
     pages = [(entry, entry.get("url") or entry.get("source")) for entry in citations or () if isinstance(entry, dict)]
     return [

@@ -93,7 +93,7 @@ def _custom(tool: Json, path: str) -> Translated:
 
 
 def _web_search(chat: Chat, choice: Json, names: Iterable[Any]) -> Translated:
-    """web_search_options as a tool that Anthropic runs itself. Like other tools, it has a name, and `none` forbids it."""
+    """web_search_options as a tool that Anthropic runs itself. It has a name and obeys tool_choice."""
     options = chat.get("web_search_options")
     if options is None:
         return Translated({})

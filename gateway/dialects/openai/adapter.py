@@ -37,8 +37,8 @@ def vendor_request(request: TargetRequest) -> VendorRequest:
             if message.get(name) is not None
         ]
     if request.chat.get("stream") and request.vendor.stream_usage:
-        # The gateway counts the tokens of every stream. include_usage: "If set, an additional chunk will be streamed before
-        # the data: [DONE] message", https://platform.openai.com/docs/api-reference/chat/create
+        # The gateway counts the tokens of every stream. "If set, an additional chunk will be streamed before the
+        # data: [DONE] message": https://platform.openai.com/docs/api-reference/chat/create
         body["stream_options"] = {**(request.chat.get("stream_options") or {}), "include_usage": True}
     return VendorRequest("/chat/completions", body, dropped=tuple(dropped))
 
@@ -78,8 +78,8 @@ def _unsupported_message_fields(reasoning_field: str | None, unsupported: frozen
     """
     The message fields that the vendor refuses.
 
-    `reasoning_content` and `thinking_blocks` are no fields of OpenAI's: the gateway puts them into responses, and they come
-    back in the client's history. `thinking_blocks` go to vendors that take `reasoning_content`, and pass unread.
+    `reasoning_content` and `thinking_blocks` are not OpenAI's: the gateway puts them into responses, and clients send
+    them back with the history. Vendors that take `reasoning_content` are sent both.
     """
     reasoning = {
         None: {"reasoning_content", "thinking_blocks"},
@@ -99,8 +99,8 @@ def _translated(message: Chat, vendor: Vendor, unsupported: frozenset[str]) -> C
     """A message with the vendor's roles and field names."""
     changed: Json = {}
     if message["role"] == "developer" and not vendor.developer_role:
-        # "With o1 models and newer, developer messages replace the previous system messages". Other vendors know only the
-        # older role. https://platform.openai.com/docs/api-reference/chat/create
+        # "With o1 models and newer, developer messages replace the previous system messages"; other vendors have the
+        # older role only: https://platform.openai.com/docs/api-reference/chat/create
         changed["role"] = "system"
     reasoning = message.get("reasoning_content")
     if reasoning is not None and vendor.reasoning_field not in (None, "reasoning_content"):

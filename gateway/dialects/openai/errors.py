@@ -13,7 +13,7 @@ from gateway.openai_types import Json
 
 
 def in_band_error(reported: Any, container: Any) -> UpstreamFault:
-    """The error in a response of status 200 or in its stream: `reported` is its `error`, `container` the object around it."""
+    """The error in a 200 or in its stream: `reported` is the `error` field, `container` the object that has it."""
     fields = reported if isinstance(reported, dict) else {}
     # OpenRouter puts the HTTP status into `code`; others have a field for it.
     codes = (fields.get("status"), fields.get("code"), fields.get("status_code"), fields.get("http_status"))

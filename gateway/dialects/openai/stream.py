@@ -64,8 +64,8 @@ def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[
             elif usage(waiting):
                 usage_chunk = waiting
         held = []
-    # stream_options.include_usage: "an additional chunk", in which "the choices field will always be an empty array". Vendors
-    # also report usage beside the finish_reason, or in every chunk: the last report counts.
+    # stream_options.include_usage: "an additional chunk", in which "the choices field will always be an empty array".
+    # Vendors also report usage beside the finish_reason, or in every chunk: the last report counts.
     if last_usage:
         yield {**usage_chunk, **(identity or _identity(request, {})), "choices": [], "usage": last_usage}
 
@@ -117,7 +117,7 @@ def _choice(request: TargetRequest, n: int, choice: Json, choices: dict[int, Cho
     if calls:
         delta["tool_calls"] = [_tool_call(request, index, call, state) for call in calls]
     reason = None if state.finished else finish_reason(choice, request)
-    # OpenAI has the role in the first delta alone: its Python SDK concatenates the texts of deltas, so that a role in each
+    # OpenAI has the role in the first delta alone. Its Python SDK concatenates the texts of deltas: a role in each
     # would make "assistantassistant".
     if state.started and delta.get("role"):
         delta = {name: value for name, value in delta.items() if name != "role"}
@@ -133,7 +133,7 @@ def _choice(request: TargetRequest, n: int, choice: Json, choices: dict[int, Cho
 
 def _tool_call(request: TargetRequest, choice_index: int, call: Json, state: ChoiceState) -> Json:
     """
-    A tool call's delta. Its id, type and name are sent once, in its first delta, and its index counts the choice's calls.
+    A tool call's delta. Its id, type and name are sent in its first delta alone; its index counts the choice's calls.
 
     Some vendors send no index, one index for several calls, or the id or the name again in every delta.
     """
