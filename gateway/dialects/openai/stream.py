@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.dialects.contract import TargetRequest
 from gateway.dialects.event_json import event_object
@@ -140,7 +139,8 @@ def _tool_call(request: TargetRequest, choice_index: int, call: Json, state: Cho
     call_id, vendor_index = call.get("id") or "", call.get("index")
     if not isinstance(vendor_index, int):
         vendor_index = state.call_count if call_id or not state.calls else state.call_count - 1
-    function: dict[str, Any] = call.get("function") if isinstance(call.get("function"), dict) else {}  # type: ignore[assignment]
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
     fields = {**call, "function": {**function, "arguments": arguments_text(function.get("arguments"))}}
     sent = state.calls.get(vendor_index)
     if sent is None or (call_id and call_id != sent[1]):
