@@ -68,6 +68,7 @@ OVERLOADED = ExpectedError(503, "overloaded", "UpstreamFailed", retry_after="1")
 TIMED_OUT = ExpectedError(504, "upstream_timeout", "UpstreamTimeout")
 LIMITED = ExpectedError(429, "rate_limit_exceeded", "UpstreamLimited")
 WRONG_CREDENTIALS = ExpectedError(502, "upstream_credentials", "UpstreamCredentials", retried=False)
+REFUSED = ExpectedError(502, "upstream_error", "UpstreamRefused", retried=False)
 REJECTED = ExpectedError(400, "invalid_request_error", "UpstreamRejected", retried=False, falls_back=False)
 
 
@@ -202,7 +203,8 @@ def status_fault(status: int, error: ExpectedError, *routes: Route, **headers: A
 
 STATUS_FAULTS = (
     *(status_fault(status, REJECTED._replace(status=status), OTHER_MODEL) for status in (400, 404, 413, 422)),
-    *(status_fault(status, WRONG_CREDENTIALS) for status in (401, 402, 403)),
+    status_fault(401, WRONG_CREDENTIALS),
+    *(status_fault(status, REFUSED) for status in (402, 403)),
     *(
         status_fault(status, REJECTED._replace(status=status, retried=True, falls_back=True), OPENAI_ONCE)
         for status in (408, 409, 425)
