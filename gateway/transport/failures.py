@@ -46,8 +46,8 @@ class _MapTransportErrors:
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if error is None or isinstance(error, TransportFailure):  # which is an OSError, as all errors of requests are
             return
-        for known, error_class, kind in FAILURES:
-            if isinstance(error, known):
+        for failure_class, error_class, kind in FAILURES:
+            if isinstance(error, failure_class):
                 message = getattr(error, "strerror", None) or str(error)
                 raise TransportFailure(message, kind, error_class) from error
 
