@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import requests
 import structlog
 
 from gateway.catalog.targets import Target
@@ -29,7 +28,8 @@ from gateway.routing.call import Call
 from gateway.routing.response_checks import complete_stream, completion_as_chunks, json_object
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
-from gateway.transport.http_transport import Transport, transport_error
+from gateway.transport.failures import TransportFailure
+from gateway.transport.http_transport import Transport
 from gateway.transport.upstream_wait import FIRST_CONTENT, TARGET, TOTAL, UpstreamWait
 
 # `identity`: a compressed stream would arrive in bursts, and what is passed on would have to be unpacked.
@@ -186,7 +186,7 @@ class UpstreamAttempt:
         self.call.record_attempt(self.target, status, time.monotonic() - self.started)
 
     def _open(self, request: VendorRequest, body: bytes, headers: Mapping[str, str]) -> Exchange:
-        """Send a request; the exchange is closed with the call at the latest. Raises GatewayError, requests' errors."""
+        """Send a request; the exchange is closed with the call at the latest. Raises GatewayError, TransportFailure."""
         call, target, wait, timeouts = self.call, self.target, self.wait, self._caller.timeouts
         provider = target.provider
         self.dropped = request.dropped
@@ -239,8 +239,8 @@ class map_upstream_errors:  # noqa: N801 - it reads as a function: with map_upst
         if error is None:
             return
         name, key, failure = self._provider.name, self._provider.key or "", error
-        if isinstance(error, requests.RequestException):
-            failure = transport_error(error, name)
+        if isinstance(error, TransportFailure):
+            failure = error.gateway_error(name)
         elif isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             structlog.get_logger().error("invalid_response", provider=name, **error_location(error))
             failure = UpstreamFailed(f"{name} sent an invalid response.", upstream_status="invalid_response")

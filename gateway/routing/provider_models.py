@@ -65,7 +65,8 @@ class ProviderModels:
             response.raise_for_status()
             return parse_model_list(loads(response.content))
         except (requests.RequestException, ValueError) as error:
-            structlog.get_logger().warning("model_list_failed", provider=provider.name, error=type(error).__name__)
+            kind = getattr(error, "kind", type(error).__name__)  # of a TransportFailure, the word that trails have too
+            structlog.get_logger().warning("model_list_failed", provider=provider.name, error=kind)
             return None
 
 

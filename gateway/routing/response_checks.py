@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 
-import requests
-
 from gateway.dialects.contract import Adapter
 from gateway.dialects.upstream_error import blocked, upstream_error
 from gateway.errors import UpstreamFailed
@@ -13,6 +11,7 @@ from gateway.openai_types import Chunk, Completion, Json
 from gateway.routing.retry_after import retry_after
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
+from gateway.transport.failures import TransportFailure
 
 # A firewall's page in place of the API's JSON, such as Cloudflare's "Attention Required!".
 WEB_PAGE, MAX_SEARCHED = re.compile(r"<(!doctype|html|head|body)\b", re.IGNORECASE), 1024
@@ -65,7 +64,7 @@ def complete_stream(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:
             if _has_content(chunk):
                 yield from held
                 held = None
-    except requests.RequestException:
+    except TransportFailure:
         if not finished or open_choices - finished:
             raise
     # A clean end of the connection is no proof: only a finish_reason says that the model had no more to say.

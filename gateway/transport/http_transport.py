@@ -15,7 +15,6 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from gateway.errors import UpstreamFault
 from gateway.transport.connect import Origin
 from gateway.transport.exchange import Exchange, HttpExchange
 from gateway.transport.failures import TransportFailure
@@ -24,12 +23,6 @@ from gateway.transport.upstream_wait import UpstreamWait
 
 # RFC 9110, 5.5: characters that a field value must not have; the first two would begin another header.
 FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
-
-
-def transport_error(error: requests.RequestException, name: str) -> UpstreamFault:
-    """The gateway's error for a failure of the transport to the provider called `name`."""
-    failure = error if isinstance(error, TransportFailure) else TransportFailure(str(error))
-    return failure.gateway_error(name)
 
 
 class ExchangeOpener(Protocol):
