@@ -1,9 +1,8 @@
 """
-The strict fields that the shapes of requests are made of.
+The strict fields that the schemas are made of, named as in JSON Schema.
 
-marshmallow's own fields coerce ("0.5" becomes 0.5, "yes" becomes True) and rebuild what they read. These take a value
-as it is or say what is wrong with it, and leave it untouched. The first fault in the document ends the search: bodies
-are as large as clients like, and so would a list of faults be.
+marshmallow's own fields convert ("0.5" becomes 0.5, "yes" becomes True) and return new values. These check a value and
+return it unchanged. Checking stops at the first error: a list of all errors could be as large as the body.
 """
 
 import re
@@ -13,7 +12,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
-NOUNS: Mapping[type, str] = {
+TYPE_NAMES: Mapping[type, str] = {
     type(None): "null",
     bool: "a boolean",
     int: "an integer",
@@ -22,274 +21,287 @@ NOUNS: Mapping[type, str] = {
     list: "an array",
     dict: "an object",
 }
-LARGEST = (1 << 63) - 1
-SMALLEST = -(1 << 63)
-SHOWN = 40
+MAX_INTEGER = (1 << 63) - 1
+MIN_INTEGER = -(1 << 63)
+# Characters of a client's value in an error message.
+MAX_QUOTED = 40
 
 
-def noun(value: Any) -> str:
-    """What a JSON value is, in words; jsontext leaves an integer that no machine word holds as its text."""
-    return NOUNS.get(type(value), "an integer beyond 64 bits")
+def type_name(value: Any) -> str:
+    """The JSON type of a value, with its article. json_codec has a class of its own for integers beyond 64 bits."""
+    return TYPE_NAMES.get(type(value), "an integer beyond 64 bits")
 
 
-def shown(value: Any) -> str:
-    """A value for an error message, cut short."""
+def quote(value: Any) -> str:
+    """A value for an error message, shortened."""
     text = repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
 
 
-def listed(words: tuple[str, ...]) -> str:
-    quoted = ", ".join(map(repr, words))
-    return quoted if len(words) == 1 else f"one of {quoted}"
+def alternatives(choices: tuple[str, ...]) -> str:
+    quoted = ", ".join(map(repr, choices))
+    return quoted if len(choices) == 1 else f"one of {quoted}"
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
-    """The validator of a vocabulary; `choices` is what apispec looks for."""
+class EnumValidator:
+    """The value must be one of `choices`, an attribute in which apispec finds the document's `enum`."""
 
     choices: tuple[str, ...]
 
     def __call__(self, value: Any) -> None:
         if value not in self.choices:
-            raise ValidationError(f"must be {listed(self.choices)}, not {shown(value)}")
+            raise ValidationError(f"must be {alternatives(self.choices)}, not {quote(value)}")
 
 
-class Pattern(validate.Regexp):
-    """The whole value, where `validate.Regexp` asks for its beginning and lets a line end follow."""
+class FullMatch(validate.Regexp):
+    """The whole value must match. marshmallow's Regexp calls `re.match`, whose `$` also matches before a final newline."""
 
     def __call__(self, value: Any) -> Any:
         if self.regex.fullmatch(value) is None:
-            raise ValidationError(f"must match {self.regex.pattern!s}, not {shown(value)}")
+            raise ValidationError(f"must match {self.regex.pattern!s}, not {quote(value)}")
         return value
 
 
-class Strict(fields.Field[Any]):
-    """A field for values of some JSON types, `types`, which `takes` says in words."""
+class StrictField(fields.Field[Any]):
+    """A field for values of the JSON types in `types`; `expected` names them in error messages."""
 
     types: tuple[type, ...] = ()
-    takes = ""
-    default_error_messages = {  # noqa: RUF012, marshmallow's own form
+    expected = ""
+    default_error_messages = {  # noqa: RUF012 - as marshmallow has it
         "required": "is required",
         "null": "must not be null",
-        "type": "must be {takes}, not {given}",
+        "type": "must be {expected}, not {actual}",
     }
 
-    def fits(self, value: Any) -> bool:
-        """Is it a value of this kind, whatever is wrong inside?"""
+    def matches(self, value: Any) -> bool:
+        """Whether a value is of this field's type, valid or not."""
         return type(value) in self.types
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:  # noqa: ARG002, what marshmallow passes
+    # marshmallow's Field.deserialize handles null, calls this with (value, attr, data), then runs the validators.
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        # By the exact type: isinstance() takes a bool for an int.
         if type(value) not in self.types:
-            raise self.make_error("type", takes=self.takes, given=noun(value))
+            raise self.make_error("type", expected=self.expected, actual=type_name(value))
         return value
 
 
-class Text(Strict, fields.String):
+class String(StrictField, fields.String):
     types = (str,)
-    takes = "a string"
+    expected = "a string"
 
-    def __init__(self, *, least: int | None = None, most: int | None = None, **options: Any) -> None:
-        super().__init__(**with_length(options, "character", least, most))
+    def __init__(self, *, min_length: int | None = None, max_length: int | None = None, **options: Any) -> None:
+        super().__init__(**with_length(options, "character", min_length, max_length))
 
 
-class Name(Text):
-    """What OpenAI lets a function or a schema be called."""
+class Identifier(String):
+    """The name of a function or of a JSON schema, as OpenAI restricts it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(most=64, validate=[Pattern(re.compile("^[a-zA-Z0-9_-]*$"))], **options)
+        super().__init__(max_length=64, validate=[FullMatch(re.compile("^[a-zA-Z0-9_-]*$"))], **options)
 
 
-class Word(Text):
-    """A word of a closed vocabulary."""
+class Enum(String):
+    """One of a few strings."""
 
-    def __init__(self, *words: str, **options: Any) -> None:
-        super().__init__(validate=[Among(words)], **options)
-        self.takes = listed(words)
+    def __init__(self, *choices: str, **options: Any) -> None:
+        super().__init__(validate=[EnumValidator(choices)], **options)
+        self.expected = alternatives(choices)
 
 
-class Flag(Strict, fields.Boolean):
+class Boolean(StrictField, fields.Boolean):
     types = (bool,)
-    takes = "a boolean"
+    expected = "a boolean"
 
 
-class Whole(Strict, fields.Integer):
-    """An integer; without narrower bounds, of 64 bits. To JSON Schema 2.0 is one too."""
+class Integer(StrictField, fields.Integer):
+    """An integer, of 64 bits unless its bounds are narrower. To JSON Schema, 2.0 is one, too (Validation 2020-12, section 6.1.1)."""
 
     types = (int,)
-    takes = "an integer"
+    expected = "an integer"
 
-    def fits(self, value: Any) -> bool:
+    def __init__(self, minimum: int = MIN_INTEGER, maximum: int = MAX_INTEGER, **options: Any) -> None:
+        super().__init__(validate=[range_validator(minimum, maximum)], **options)
+
+    def matches(self, value: Any) -> bool:
         return type(value) is int or (type(value) is float and value.is_integer())
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        return value if self.fits(value) else super()._deserialize(value, *where, **kwargs)
-
-    def __init__(self, least: int = SMALLEST, most: int = LARGEST, **options: Any) -> None:
-        super().__init__(validate=[between(least, most)], **options)
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        return value if self.matches(value) else super()._deserialize(value, *context, **kwargs)
 
 
-class Number(Strict, fields.Float):
+class Number(StrictField, fields.Float):
     types = (float, int)
-    takes = "a number"
+    expected = "a number"
 
-    def __init__(self, least: float, most: float, **options: Any) -> None:
-        super().__init__(validate=[between(least, most)], **options)
+    def __init__(self, minimum: float, maximum: float, **options: Any) -> None:
+        super().__init__(validate=[range_validator(minimum, maximum)], **options)
 
 
-class Map(Strict, fields.Dict):
-    """An object of any keys: at most `most`, of `key` characters each, with values of one kind."""
+class Map(StrictField, fields.Dict):
+    """An object with any keys, whose values are all of one kind."""
 
     types = (dict,)
-    takes = "an object"
-
-    def __init__(
-        self, of: Strict | None = None, *, most: int | None = None, key: int | None = None, **options: Any
-    ) -> None:
-        super().__init__(values=of, **options)
-        self.of, self.most, self.key = of, most, key
-
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *where, **kwargs)
-        if self.most is not None and len(value) > self.most:
-            raise ValidationError(f"must have at most {self.most} keys, not {len(value)}")
-        for name, member in value.items():
-            if self.key is not None and len(name) > self.key:
-                raise ValidationError(f"must have keys of at most {self.key} characters, not {shown(name)}")
-            if self.of is not None:
-                inside(name, self.of, member)
-        return value
-
-
-class Array(Strict, fields.List[Any]):
-    """An array of one kind of items. Items for which `plain` is true are known to be right."""
-
-    types = (list,)
-    takes = "an array"
+    expected = "an object"
 
     def __init__(
         self,
-        of: Strict,
+        value: StrictField | None = None,
         *,
-        least: int | None = None,
-        most: int | None = None,
-        plain: Callable[[Any], bool] = lambda _: False,
+        max_keys: int | None = None,
+        max_key_length: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(of, **with_length(options, "item", least, most))
-        self.of, self.plain = of, plain
+        super().__init__(values=value, **options)
+        self.value, self.max_keys, self.max_key_length = value, max_keys, max_key_length
 
-    def fits(self, value: Any) -> bool:
-        return type(value) is list and (not value or self.of.fits(value[0]))
-
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *where, **kwargs)
-        plain = self.plain
-        for index, item in enumerate(value):
-            if not plain(item):
-                inside(index, self.of, item)
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *context, **kwargs)
+        if self.max_keys is not None and len(value) > self.max_keys:
+            raise ValidationError(f"must have at most {self.max_keys} keys, not {len(value)}")
+        for key, member in value.items():
+            if self.max_key_length is not None and len(key) > self.max_key_length:
+                raise ValidationError(f"must have keys of at most {self.max_key_length} characters, not {quote(key)}")
+            if self.value is not None:
+                check_member(key, self.value, member)
         return value
 
 
-class Shape(Schema):
-    """
-    An object with the fields that are declared and any others.
+class Array(StrictField, fields.List[Any]):
+    """An array whose items are all of one kind. Items for which `fast_check` is true are valid, and not checked further."""
 
-    marshmallow visits every field that a schema declares, and builds a new object. A chat request has three of 37:
-    here, the object's own members are visited, in its own order.
+    types = (list,)
+    expected = "an array"
+
+    def __init__(
+        self,
+        item: StrictField,
+        *,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        fast_check: Callable[[Any], bool] = lambda _: False,
+        **options: Any,
+    ) -> None:
+        super().__init__(item, **with_length(options, "item", min_length, max_length))
+        self.item, self.fast_check = item, fast_check
+
+    def matches(self, value: Any) -> bool:
+        return type(value) is list and (not value or self.item.matches(value[0]))
+
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *context, **kwargs)
+        fast_check = self.fast_check
+        for index, item in enumerate(value):
+            if not fast_check(item):
+                check_member(index, self.item, item)
+        return value
+
+
+class ObjectSchema(Schema):
+    """
+    An object with the declared fields and any others.
+
+    marshmallow's `load` visits every declared field and builds a new object. A chat request has a few of 38 fields: this
+    one visits those that the object has, in the object's order.
     """
 
     class Meta:
         unknown = INCLUDE
 
-    def rules(self, data: dict[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: ARG002
-        """(the culprit, what is wrong) where a field's value is right, and wrong beside another's."""
+    def errors_between_fields(self, data: dict[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """(field, message) for each value that is valid in itself but not beside another field's."""
         yield from ()
 
     def load(self, data: Any, **options: Any) -> Any:  # noqa: ARG002
-        """The very same object. Raises ValidationError with its first fault."""
+        """The same object. Raises ValidationError for its first error."""
         if type(data) is not dict:
-            raise ValidationError(f"must be an object, not {noun(data)}")
-        known = self.load_fields
+            raise ValidationError(f"must be an object, not {type_name(data)}")
+        declared = self.load_fields
         for name, value in data.items():
-            if name in known:
-                inside(name, known[name], value)
-        for name, field in known.items():
+            if name in declared:
+                check_member(name, declared[name], value)
+        for name, field in declared.items():
             if field.required and name not in data:
                 raise ValidationError({name: ["is required"]})
-        for name, what in self.rules(data):
-            raise ValidationError({name: [what]})
+        for name, message in self.errors_between_fields(data):
+            raise ValidationError({name: [message]})
         return data
 
 
-class Object(Strict, fields.Nested):
-    """An object of one shape."""
+class Object(StrictField, fields.Nested):
+    """An object of one schema."""
 
     types = (dict,)
-    takes = "an object"
+    expected = "an object"
 
-    def __init__(self, shape: Callable[[], Shape], **options: Any) -> None:
-        self.shape = shape()
-        super().__init__(self.shape, **options)
+    def __init__(self, schema: Callable[[], ObjectSchema], **options: Any) -> None:
+        self.object_schema = schema()
+        super().__init__(self.object_schema, **options)
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *where, **kwargs)
-        return self.shape.load(value)
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *context, **kwargs)
+        return self.object_schema.load(value)
 
 
-class Tagged(Strict):
-    """An object whose member `tag` says which shape it has."""
+class TaggedUnion(StrictField):
+    """An object of one of several schemas, selected by its member `tag`: OpenAPI's oneOf with a discriminator."""
 
     types = (dict,)
-    takes = "an object"
+    expected = "an object"
 
-    def __init__(self, tag: str, shapes: Mapping[str, Callable[[], Shape]], **options: Any) -> None:
+    def __init__(self, tag: str, schemas: Mapping[str, Callable[[], ObjectSchema]], **options: Any) -> None:
         super().__init__(**options)
         self.tag = tag
-        self.shapes = {word: shape() for word, shape in shapes.items()}
-        self.word = Word(*self.shapes, required=True)
+        self.schemas = {choice: schema() for choice, schema in schemas.items()}
+        self.tag_field = Enum(*self.schemas, required=True)
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *where, **kwargs)
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *context, **kwargs)
         if self.tag not in value:
             raise ValidationError({self.tag: ["is required"]})
-        inside(self.tag, self.word, value[self.tag])
-        return self.shapes[value[self.tag]].load(value)
+        check_member(self.tag, self.tag_field, value[self.tag])
+        return self.schemas[value[self.tag]].load(value)
 
 
-class Either(Strict):
-    """A value of one of several kinds, told apart by its JSON type (of arrays: by that of the first item)."""
+class AnyOf(StrictField):
+    """A value of one of several fields, selected by its JSON type (that of the first item, in an array)."""
 
-    def __init__(self, *kinds: Strict, **options: Any) -> None:
-        super().__init__(**options)
-        self.kinds = kinds
-        self.types = tuple({type for kind in kinds for type in kind.types})
-        self.takes = " or ".join(dict.fromkeys(kind.takes for kind in kinds))
+    def __init__(self, *options: StrictField, **field_options: Any) -> None:
+        super().__init__(**field_options)
+        self.options = options
+        self.types = tuple({type for option in options for type in option.types})
+        self.expected = " or ".join(dict.fromkeys(option.expected for option in options))
 
-    def fits(self, value: Any) -> bool:
-        return any(kind.fits(value) for kind in self.kinds)
+    def matches(self, value: Any) -> bool:
+        return any(option.matches(value) for option in self.options)
 
-    def _deserialize(self, value: Any, *where: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *where, **kwargs)
-        near = [kind for kind in self.kinds if type(value) in kind.types]
-        return next((kind for kind in near if kind.fits(value)), near[0]).deserialize(value)
+    def _deserialize(self, value: Any, *context: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *context, **kwargs)
+        candidates = [option for option in self.options if type(value) in option.types]
+        match = next((option for option in candidates if option.matches(value)), candidates[0])
+        return match.deserialize(value)
 
 
-def inside(where: str | int, field: fields.Field[Any], value: Any) -> None:
-    """Check a member of an object or array; its fault is told as the fault of that member."""
+def check_member(name: str | int, field: fields.Field[Any], value: Any) -> None:
+    """Check a member of an object or an item of an array. Raises ValidationError, nested under its name or index."""
     try:
         field.deserialize(value)
     except ValidationError as error:
-        raise ValidationError({where: error.messages}) from error
+        raise ValidationError({name: error.messages}) from error
 
 
-def between(least: float, most: float) -> validate.Range:
-    return validate.Range(least, most, error=f"must be between {least} and {most}, not {{input}}")
+def range_validator(minimum: float, maximum: float) -> validate.Range:
+    return validate.Range(minimum, maximum, error=f"must be between {minimum} and {maximum}, not {{input}}")
 
 
-def with_length(options: dict[str, Any], unit: str, least: int | None, most: int | None) -> dict[str, Any]:
-    """A field's options, with the validators of its length before its others."""
-    lengths = [
-        *([validate.Length(min=least, error=f"must have at least {least} {unit}(s)")] if least is not None else ()),
-        *([validate.Length(max=most, error=f"must have at most {most} {unit}s")] if most is not None else ()),
+def with_length(options: dict[str, Any], unit: str, minimum: int | None, maximum: int | None) -> dict[str, Any]:
+    """A field's options, with validators of its length before its other validators."""
+    validators = [
+        *(
+            [validate.Length(min=minimum, error=f"must have at least {minimum} {unit}(s)")]
+            if minimum is not None
+            else ()
+        ),
+        *([validate.Length(max=maximum, error=f"must have at most {maximum} {unit}s")] if maximum is not None else ()),
     ]
-    return {**options, "validate": [*lengths, *options.get("validate", ())]}
+    return {**options, "validate": [*validators, *options.get("validate", ())]}

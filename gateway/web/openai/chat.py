@@ -1,4 +1,8 @@
-"""POST /v1/chat/completions. https://platform.openai.com/docs/api-reference/chat/create"""
+"""
+POST /v1/chat/completions.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
 
 from flask import Blueprint, Response
 
@@ -7,7 +11,7 @@ from gateway.completions.event_stream import stream
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.web.auth import require_api_key
 from gateway.web.calls import request_json, start_call
-from gateway.web.openai import request_schemas
+from gateway.web.openai.request_schemas import load_chat
 from gateway.web.rate_limit import rate_limited
 from gateway.web.respond import STREAM_HEADERS, GatewayResponse, as_json, gateway_headers
 from gateway.web.services import current_services
@@ -19,10 +23,11 @@ blueprint = Blueprint("chat", __name__)
 @require_api_key
 @rate_limited
 def create_completion() -> Response:
-    """OpenAI's chat completion, plain or streamed."""
+    """A chat completion, plain or streamed."""
     services = current_services()
-    call = start_call(services, CLIENT_DIALECT, request_schemas.chat(request_json(services)))
+    call = start_call(services, CLIENT_DIALECT, load_chat(request_json(services)))
     if not call.chat.get("stream"):
         return gateway_headers(as_json(complete(services.router, call)), call)
     response = GatewayResponse(stream(services.router, call), headers=STREAM_HEADERS)
-    return gateway_headers(response, call) if call.served_by else response  # else the last chunk has it
+    # A stream that starts before an upstream has sent content reports the trail in its last chunk instead.
+    return gateway_headers(response, call) if call.served_by else response

@@ -1,169 +1,177 @@
-"""The messages of a chat request, by role, and the parts of their content."""
+"""
+The messages of a chat request, by role, and the parts of their content.
+
+https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marshmallow import validate
 
-from gateway.web.fields import Array, Either, Map, Object, Shape, Strict, Tagged, Text, Word
+from gateway.web.fields import AnyOf, Array, Enum, Map, Object, ObjectSchema, StrictField, String, TaggedUnion
 
 URL = validate.Regexp("^[a-zA-Z][a-zA-Z0-9+.-]*:", error="must be a URL or a data URL")
 
 
-class CacheBreakpoint(Shape):
-    mode = Word("explicit", required=True)
+class CacheBreakpoint(ObjectSchema):
+    mode = Enum("explicit", required=True)
 
 
-class Part(Shape):
-    """`cache_control` is Anthropic's, and ours to carry there."""
-
+class ContentPart(ObjectSchema):
     prompt_cache_breakpoint = Object(CacheBreakpoint)
+    # Anthropic's, sent to Anthropic: https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
     cache_control = Map(allow_none=True)
 
 
-class TextPart(Part):
-    type = Word("text", required=True)
-    text = Text(required=True)
+class TextPart(ContentPart):
+    type = Enum("text", required=True)
+    text = String(required=True)
 
 
-class ImageUrl(Shape):
-    url = Text(required=True, validate=[URL])
-    detail = Word("auto", "low", "high")
+class ImageUrl(ObjectSchema):
+    url = String(required=True, validate=[URL])
+    detail = Enum("auto", "low", "high")
 
 
-class ImagePart(Part):
-    type = Word("image_url", required=True)
+class ImagePart(ContentPart):
+    type = Enum("image_url", required=True)
     image_url = Object(ImageUrl, required=True)
 
 
-class InputAudio(Shape):
-    data = Text(required=True)
-    format = Word("wav", "mp3", required=True)
+class InputAudio(ObjectSchema):
+    data = String(required=True)
+    format = Enum("wav", "mp3", required=True)
 
 
-class AudioPart(Part):
-    type = Word("input_audio", required=True)
+class AudioPart(ContentPart):
+    type = Enum("input_audio", required=True)
     input_audio = Object(InputAudio, required=True)
 
 
-class File(Shape):
-    filename = Text()
-    file_data = Text()
-    file_id = Text()
+class File(ObjectSchema):
+    filename = String()
+    file_data = String()
+    file_id = String()
 
 
-class FilePart(Part):
-    type = Word("file", required=True)
+class FilePart(ContentPart):
+    type = Enum("file", required=True)
     file = Object(File, required=True)
 
 
-class RefusalPart(Shape):
-    type = Word("refusal", required=True)
-    refusal = Text(required=True)
+class RefusalPart(ObjectSchema):
+    type = Enum("refusal", required=True)
+    refusal = String(required=True)
     cache_control = Map(allow_none=True)
 
 
-class CalledFunction(Shape):
-    """`arguments` is what a model wrote: JSON, if it was lucky."""
-
-    name = Text(required=True)
-    arguments = Text(required=True)
-
-
-class CalledTool(Shape):
-    name = Text(required=True)
-    input = Text(required=True)
+class FunctionCall(ObjectSchema):
+    name = String(required=True)
+    # Not checked to be JSON: "the model does not always generate valid JSON", says OpenAI's reference.
+    arguments = String(required=True)
 
 
-class FunctionCall(Shape):
-    id = Text(required=True)
-    type = Word("function", required=True)
-    function = Object(CalledFunction, required=True)
+class CustomCall(ObjectSchema):
+    name = String(required=True)
+    input = String(required=True)
 
 
-class CustomCall(Shape):
-    id = Text(required=True)
-    type = Word("custom", required=True)
-    custom = Object(CalledTool, required=True)
+class FunctionToolCall(ObjectSchema):
+    id = String(required=True)
+    type = Enum("function", required=True)
+    function = Object(FunctionCall, required=True)
 
 
-class EarlierAudio(Shape):
-    id = Text(required=True)
+class CustomToolCall(ObjectSchema):
+    id = String(required=True)
+    type = Enum("custom", required=True)
+    custom = Object(CustomCall, required=True)
 
 
-def content(parts: Mapping[str, type[Shape]], *, required: bool = True, allow_none: bool = False) -> Either:
-    """A text, or parts of those kinds."""
-    array = Array(Tagged("type", parts), least=1, plain=text_part)
-    return Either(Text(), array, required=required, allow_none=allow_none)
+class AudioReference(ObjectSchema):
+    id = String(required=True)
 
 
-def text_part(part: Any) -> bool:
+def content_field(parts: Mapping[str, type[ObjectSchema]], *, required: bool = True, allow_none: bool = False) -> AnyOf:
+    """A string, or an array of these kinds of parts."""
+    array = Array(TaggedUnion("type", parts), min_length=1, fast_check=is_text_part)
+    return AnyOf(String(), array, required=required, allow_none=allow_none)
+
+
+def is_text_part(part: Any) -> bool:
+    """Whether it is a valid text part without further fields: what most parts are."""
     match part:
         case {"type": "text", "text": str()} if len(part) == 2:
             return True
     return False
 
 
-TEXT: Mapping[str, type[Shape]] = {"text": TextPart}
-USER: Mapping[str, type[Shape]] = {**TEXT, "image_url": ImagePart, "input_audio": AudioPart, "file": FilePart}
-ASSISTANT: Mapping[str, type[Shape]] = {**TEXT, "refusal": RefusalPart}
-CALLS: Mapping[str, type[Shape]] = {"function": FunctionCall, "custom": CustomCall}
-STANDS_FOR_CONTENT = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content", "thinking_blocks")
+TEXT_PARTS: Mapping[str, type[ObjectSchema]] = {"text": TextPart}
+USER_PARTS: Mapping[str, type[ObjectSchema]] = {
+    **TEXT_PARTS,
+    "image_url": ImagePart,
+    "input_audio": AudioPart,
+    "file": FilePart,
+}
+ASSISTANT_PARTS: Mapping[str, type[ObjectSchema]] = {**TEXT_PARTS, "refusal": RefusalPart}
+TOOL_CALLS: Mapping[str, type[ObjectSchema]] = {"function": FunctionToolCall, "custom": CustomToolCall}
+# An assistant's message needs content unless it has one of these.
+CONTENT_ALTERNATIVES = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content", "thinking_blocks")
 
 
-class Message(Shape):
+class Message(ObjectSchema):
     cache_control = Map(allow_none=True)
 
 
 class DeveloperMessage(Message):
-    role = Word("developer", required=True)
-    content = content(TEXT)
-    name = Text()
+    role = Enum("developer", required=True)
+    content = content_field(TEXT_PARTS)
+    name = String()
 
 
 class SystemMessage(Message):
-    role = Word("system", required=True)
-    content = content(TEXT)
-    name = Text()
+    role = Enum("system", required=True)
+    content = content_field(TEXT_PARTS)
+    name = String()
 
 
 class UserMessage(Message):
-    role = Word("user", required=True)
-    content = content(USER)
-    name = Text()
+    role = Enum("user", required=True)
+    content = content_field(USER_PARTS)
+    name = String()
 
 
 class AssistantMessage(Message):
-    """`reasoning_content` and `thinking_blocks` are this gateway's: an answer's, given back with the next turn."""
-
-    role = Word("assistant", required=True)
-    content = content(ASSISTANT, required=False, allow_none=True)
-    refusal = Text(allow_none=True)
-    name = Text()
-    audio = Object(EarlierAudio, allow_none=True)
-    tool_calls = Array(Tagged("type", CALLS))
-    function_call = Object(CalledFunction, allow_none=True)
-    reasoning_content = Text(allow_none=True)
+    role = Enum("assistant", required=True)
+    content = content_field(ASSISTANT_PARTS, required=False, allow_none=True)
+    refusal = String(allow_none=True)
+    name = String()
+    audio = Object(AudioReference, allow_none=True)
+    tool_calls = Array(TaggedUnion("type", TOOL_CALLS))
+    function_call = Object(FunctionCall, allow_none=True)
+    # Extensions, DeepSeek's and LiteLLM's: a client returns with the next turn what a response had in them.
+    reasoning_content = String(allow_none=True)
     thinking_blocks = Array(Map())
 
-    def rules(self, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        if data.get("content") is None and not any(data.get(name) for name in STANDS_FOR_CONTENT):
-            yield "content", "is required where nothing else is said, such as tool_calls"
+    def errors_between_fields(self, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        if data.get("content") is None and not any(data.get(name) for name in CONTENT_ALTERNATIVES):
+            yield "content", "is required unless the message has something else, such as tool_calls"
 
 
 class ToolMessage(Message):
-    role = Word("tool", required=True)
-    content = content(TEXT)
-    tool_call_id = Text(required=True)
+    role = Enum("tool", required=True)
+    content = content_field(TEXT_PARTS)
+    tool_call_id = String(required=True)
 
 
 class FunctionMessage(Message):
-    role = Word("function", required=True)
-    name = Text(required=True)
-    content = Text(required=True, allow_none=True)
+    role = Enum("function", required=True)
+    name = String(required=True)
+    content = String(required=True, allow_none=True)
 
 
-MESSAGE: Strict = Tagged(
+MESSAGE: StrictField = TaggedUnion(
     "role",
     {
         "developer": DeveloperMessage,
@@ -176,33 +184,33 @@ MESSAGE: Strict = Tagged(
 )
 
 
-def plain(message: Any) -> bool:
-    """Is it one of the commonest shapes, and well-formed? Never true of what MESSAGE refuses, and 15 times as quick."""
+def is_common_message(message: Any) -> bool:
+    """Whether it is a valid message of the commonest forms, never true of what MESSAGE refuses; 15 times as fast as that."""
     match message:
-        case {"role": "user" | "system" | "developer", "content": words} if len(message) == 2:
-            return texts(words)
-        case {"role": "tool", "tool_call_id": str(), "content": words} if len(message) == 3:
-            return texts(words)
-        case {"role": "assistant", "content": words} if len(message) == 2:
-            return texts(words)
-        case {"role": "assistant", "content": words, "tool_calls": [_, *_] as calls} if len(message) == 3:
-            return (words is None or texts(words)) and all(map(function_call, calls))
+        case {"role": "user" | "system" | "developer", "content": content} if len(message) == 2:
+            return is_text(content)
+        case {"role": "tool", "tool_call_id": str(), "content": content} if len(message) == 3:
+            return is_text(content)
+        case {"role": "assistant", "content": content} if len(message) == 2:
+            return is_text(content)
+        case {"role": "assistant", "content": content, "tool_calls": [_, *_] as calls} if len(message) == 3:
+            return (content is None or is_text(content)) and all(map(is_function_tool_call, calls))
         case {"role": "assistant", "tool_calls": [_, *_] as calls} if len(message) == 2:
-            return all(map(function_call, calls))
+            return all(map(is_function_tool_call, calls))
     return False
 
 
-def texts(words: Any) -> bool:
-    match words:
+def is_text(content: Any) -> bool:
+    match content:
         case str():
             return True
         case [_, *_]:
-            return all(map(text_part, words))
+            return all(map(is_text_part, content))
     return False
 
 
-def function_call(call: Any) -> bool:
+def is_function_tool_call(call: Any) -> bool:
     match call:
-        case {"type": "function", "id": str(), "function": {"name": str(), "arguments": str()} as called}:
-            return len(call) == 3 and len(called) == 2
+        case {"type": "function", "id": str(), "function": {"name": str(), "arguments": str()} as function}:
+            return len(call) == 3 and len(function) == 2
     return False
