@@ -1,4 +1,4 @@
-"""Responses: JSON, and what the gateway did in their headers."""
+"""JSON responses, and the headers that report what the gateway did."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,35 +9,39 @@ from werkzeug.datastructures import Headers
 from gateway.json_codec import dumps
 from gateway.routing.call import Call
 
-EXPOSED = (
+# The headers that a page of another origin may read: Access-Control-Expose-Headers, https://fetch.spec.whatwg.org/#http-responses
+EXPOSED_HEADERS = (
     "x-request-id",
     "retry-after",
     "retry-after-ms",
     "x-should-retry",
-    *(f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
-    *(f"x-gateway-{what}" for what in ("provider", "model", "attempts", "cache", "dropped-params")),
+    *(f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset")),
+    *(f"x-gateway-{name}" for name in ("provider", "model", "attempts", "dropped-params")),
 )
-"""The headers that a page of another origin may read."""
 
 STREAM_HEADERS = {
+    # https://html.spec.whatwg.org/multipage/server-sent-events.html#server-sent-events-intro
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
+    # nginx buffers responses otherwise: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     "X-Accel-Buffering": "no",
 }
-MOST = 8000
-"""Characters of a header: clients read no more than some tens of thousands in all."""
+# Characters of a header. Node's parser, for one, takes 16 KiB of headers in all.
+MAX_HEADER_LENGTH = 8000
 
 
 class GatewayResponse(Response):
-    """A response of ours: its headers are as they have to be, and its body is bytes, so that nothing is looked through."""
+    """A response whose body is bytes and whose headers are complete: werkzeug's checks and conversions are skipped."""
 
     default_mimetype = None
 
     def get_wsgi_headers(self, environ: Any) -> Headers:  # noqa: ARG002
+        # werkzeug copies the headers, then checks Location, Content-Location and Content-Length.
         return self.headers
 
     def get_app_iter(self, environ: Any) -> Iterable[bytes]:
-        """Itself: werkzeug's own puts two iterators between the server and the body."""
+        # werkzeug encodes each piece in one iterator and closes the response in another. The response itself has
+        # `__iter__` and `close`, which is all that PEP 3333 requires of an iterable.
         return self if environ["REQUEST_METHOD"] != "HEAD" else super().get_app_iter(environ)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -50,14 +54,15 @@ def as_json(data: Any, status: int = 200) -> Response:
 
 
 def gateway_headers(response: Response, call: Call) -> Response:
-    """Say what the gateway did. Text that a header cannot hold is percent-encoded."""
+    """Add the x-gateway-* headers."""
     for name, value in call.trail().items():
         if value:
-            response.headers.add(f"x-gateway-{name}", printable(value)[:MOST])
+            response.headers.add(f"x-gateway-{name}", header_text(value)[:MAX_HEADER_LENGTH])
     return response
 
 
-def printable(value: str) -> str:
+def header_text(value: str) -> str:
+    """A value in printable ASCII: other characters, which RFC 9110 section 5.5 advises against, are percent-encoded."""
     if value.isascii() and value.isprintable():
         return value
     return "".join(c if c.isascii() and c.isprintable() else "".join(f"%{b:02X}" for b in c.encode()) for c in value)

@@ -1,4 +1,4 @@
-"""The document of this API, and that it says what the validation does."""
+"""The OpenAPI document: it is valid, complete, and agrees with the validation of requests."""
 
 import pytest
 import schemathesis
@@ -8,23 +8,24 @@ from schemathesis.core.parameters import ParameterLocation
 
 from gateway.errors import InvalidRequest
 from gateway.web.openai.openapi import document
-from gateway.web.openai.request_schemas import CHAT, EMBEDDINGS, chat, embeddings
+from gateway.web.openai.request_schemas import CHAT, EMBEDDINGS, load_chat, load_embeddings
+from gateway.web.respond import EXPOSED_HEADERS
 from tests.support.chat_examples import ACCEPTED, REFUSED
 
 DOCUMENT = document("http://127.0.0.1:8000")
 SCHEMAS = DOCUMENT["components"]["schemas"]
-CHECKS = {"/v1/chat/completions": chat, "/v1/embeddings": embeddings}
-ANSWERS = [
-    (path, method, status, answer)
+LOADERS = {"/v1/chat/completions": load_chat, "/v1/embeddings": load_embeddings}
+RESPONSES = [
+    (path, method, status, response)
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
-    for status, answer in operation["responses"].items()
+    for status, response in operation["responses"].items()
 ]
 
 
 def test_the_document_is_valid_openapi():
     validate(DOCUMENT)
-    validate(document(None, closed=False))
+    validate(document(None, needs_key=False))
 
 
 def test_every_path_is_described():
@@ -42,37 +43,45 @@ def test_every_path_is_described():
     }
 
 
-def test_a_server_is_named_where_it_is_known():
+def test_the_server_is_listed_if_its_url_is_known():
     assert DOCUMENT["servers"] == [{"url": "http://127.0.0.1:8000"}]
     assert "servers" not in document(None)
 
 
-def test_a_key_is_asked_for_where_one_is_needed():
-    paths = document(None, closed=True)["paths"]
+def test_security_is_required_only_where_a_key_is_needed():
+    paths = document(None, needs_key=True)["paths"]
     assert paths["/v1/chat/completions"]["post"]["security"] == [{"bearer": []}, {"x-api-key": []}]
     assert paths["/health"]["get"]["security"] == []
-    assert document(None, closed=False)["paths"]["/v1/models"]["get"]["security"] == []
+    assert document(None, needs_key=False)["paths"]["/v1/models"]["get"]["security"] == []
 
 
-def test_chat_answers_in_json_and_in_events():
-    answer = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]
-    assert set(answer["content"]) == {"application/json", "text/event-stream"}
+def test_chat_completions_respond_in_json_and_in_event_streams():
+    response = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]
+    assert set(response["content"]) == {"application/json", "text/event-stream"}
 
 
-@pytest.mark.parametrize(("path", "method", "status", "answer"), ANSWERS)
-def test_every_answer_has_a_request_id_and_every_error_the_envelope(path, method, status, answer):
-    assert "x-request-id" in answer["headers"]
+def test_only_statuses_and_headers_that_the_gateway_sends_are_described():
+    statuses = {status for _, _, status, _ in RESPONSES}
+    names = {name for *_, response in RESPONSES for name in response["headers"]}
+    assert "403" not in statuses
+    assert names == set(DOCUMENT["components"]["headers"])
+    assert {name.lower() for name in names} == set(EXPOSED_HEADERS)
+
+
+@pytest.mark.parametrize(("path", "method", "status", "response"), RESPONSES)
+def test_every_response_has_a_request_id_and_every_error_the_error_object(path, method, status, response):
+    assert "x-request-id" in response["headers"]
     if status != "200" and not path.startswith("/health"):
-        assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+        assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
 
 
-@pytest.mark.parametrize(("name", "shape"), [("ChatRequest", CHAT), ("EmbeddingsRequest", EMBEDDINGS)])
-def test_every_field_of_a_request_is_described(name, shape):
-    assert set(SCHEMAS[name]["properties"]) == set(shape.load_fields)
+@pytest.mark.parametrize(("name", "schema"), [("ChatRequest", CHAT), ("EmbeddingsRequest", EMBEDDINGS)])
+def test_every_field_of_a_request_is_described(name, schema):
+    assert set(SCHEMAS[name]["properties"]) == set(schema.load_fields)
     assert SCHEMAS[name]["additionalProperties"] is True
 
 
-def test_ranges_words_and_nulls_are_described():
+def test_ranges_enums_and_nulls_are_described():
     fields = SCHEMAS["ChatRequest"]["properties"]
     assert len(fields) == 38
     assert fields["temperature"] == {"type": ["number", "null"], "minimum": 0, "maximum": 2}
@@ -92,59 +101,59 @@ def api():
 
 
 def bodies(path, mode):
-    """Requests made from the document: valid ones or, in the negative mode, wrong ones."""
+    """Random requests of the document: valid ones or, in the negative mode, invalid ones."""
     return api()[path]["POST"].as_strategy(generation_mode=mode)
 
 
 def is_accepted(path, body):
     try:
-        CHECKS[path](body)
+        LOADERS[path](body)
     except InvalidRequest:
         return False
     return True
 
 
-QUICK = settings(
+FEW_EXAMPLES = settings(
     max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], database=None
 )
 
 
-@pytest.mark.parametrize("path", CHECKS)
-def test_what_the_document_calls_valid_is_accepted(path):
-    @QUICK
+@pytest.mark.parametrize("path", LOADERS)
+def test_requests_that_the_document_allows_are_accepted(path):
+    @FEW_EXAMPLES
     @given(bodies(path, schemathesis.GenerationMode.POSITIVE))
-    def holds(case):
-        CHECKS[path](case.body)
+    def check(case):
+        LOADERS[path](case.body)
 
-    holds()
+    check()
 
 
-@pytest.mark.parametrize("path", CHECKS)
-def test_what_the_document_calls_wrong_is_refused(path):
-    @QUICK
+@pytest.mark.parametrize("path", LOADERS)
+def test_requests_that_the_document_does_not_allow_are_refused(path):
+    @FEW_EXAMPLES
     @given(bodies(path, schemathesis.GenerationMode.NEGATIVE))
-    def holds(case):
+    def check(case):
         assume(case.meta.components[ParameterLocation.BODY].mode == schemathesis.GenerationMode.NEGATIVE)
         assume(case.media_type == "application/json")
         assert not is_accepted(path, case.body)
 
-    holds()
+    check()
 
 
 @pytest.fixture(scope="module")
-def conforms():
-    """Whether a request is valid by the document."""
+def is_allowed():
+    """Whether the document allows a chat request."""
     from jsonschema import Draft202012Validator
 
-    whole = {"$ref": "#/components/schemas/ChatRequest", "components": DOCUMENT["components"]}
-    return Draft202012Validator(whole).is_valid
+    schema = {"$ref": "#/components/schemas/ChatRequest", "components": DOCUMENT["components"]}
+    return Draft202012Validator(schema).is_valid
 
 
 @pytest.mark.parametrize("data", ACCEPTED, ids=range(len(ACCEPTED)))
-def test_the_document_calls_valid_what_is_accepted(conforms, data):
-    assert conforms(data)
+def test_the_document_allows_requests_that_are_accepted(is_allowed, data):
+    assert is_allowed(data)
 
 
 @pytest.mark.parametrize("data", [data for data, _, _ in REFUSED], ids=range(len(REFUSED)))
-def test_the_document_calls_wrong_what_is_refused(conforms, data):
-    assert not conforms(data)
+def test_the_document_does_not_allow_requests_that_are_refused(is_allowed, data):
+    assert not is_allowed(data)

@@ -1,8 +1,8 @@
 """
-The OpenAPI document of this gateway, from the marshmallow schemas that validate its requests.
+The OpenAPI document of this gateway, made from the marshmallow schemas that validate its requests.
 
-What a schema of the document calls valid is accepted, and what it calls invalid is refused. OpenAPI 3.1, since only
-there a schema may say null, const and propertyNames.
+What the document's schemas allow is accepted, and what they do not allow is refused. OpenAPI 3.1, whose schemas are JSON
+Schema 2020-12, since 3.0 has no null, const or propertyNames. https://spec.openapis.org/oas/v3.1.0
 """
 
 from collections.abc import Mapping
@@ -13,96 +13,92 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
 import gateway
-from gateway.web.fields import Either, Map, Shape, Tagged
-from gateway.web.openai.message_schemas import STANDS_FOR_CONTENT
+from gateway.web.fields import AnyOf, Map, ObjectSchema, TaggedUnion
+from gateway.web.openai.message_schemas import CONTENT_ALTERNATIVES, AssistantMessage
 from gateway.web.openai.request_schemas import ChatRequest, EmbeddingsRequest
 from gateway.web.openai.response_schemas import (
     ChatCompletion,
     ChatCompletionChunk,
-    Embeddings,
-    Error,
-    Explained,
+    EmbeddingsResponse,
+    ErrorResponse,
     Health,
     Model,
     ModelList,
+    RouteExplanation,
 )
 
 Json = dict[str, Any]
 
 DESCRIPTION = (
     "An OpenAI-compatible gateway in front of every LLM provider. Fields that are not described here are passed on. "
-    "What a provider cannot be told is named in `x-gateway-dropped-params`. The request header `x-gateway-timeout`, a number "
-    "of seconds above 0, bounds a request with all its attempts."
+    "Fields that a provider does not support are dropped, and listed in `x-gateway-dropped-params`. The request header "
+    "`x-gateway-timeout`, a number of seconds above 0, limits the time of a request with all its attempts."
 )
 JSON = "application/json"
-TEXT = {"type": "string"}
+STRING = {"type": "string"}
 
 ERRORS: Mapping[str, str] = {
-    "400": "The request is wrong; `param` is the path of the field.",
-    "401": "No key, a wrong one, an expired or revoked one.",
-    "403": "The key may not use that model.",
+    "400": "The request is invalid; `param` is the path of the field.",
+    "401": "No API key, or a wrong one.",
     "404": "No such model, or no such URL.",
-    "405": "The URL has no such method.",
-    "408": "The body did not come in time.",
+    "405": "The URL does not support the method.",
+    "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
-    "429": "A rate limit is reached or a budget is spent.",
+    "429": "A rate limit is reached, of the gateway or of every provider.",
     "500": "A fault of the gateway.",
-    "502": "The provider failed, spoke nonsense, or refused the gateway's key.",
-    "503": "No provider is able to answer now.",
-    "504": "The provider did not answer in time.",
+    "502": "The provider failed, sent an invalid response, or refused the gateway's key.",
+    "503": "No provider can serve the request now.",
+    "504": "The provider did not respond in time.",
 }
-OF_MODELS = ("401", "405", "429", "500", "503")
-OF_HEALTH = ("405", "500")
-WITH_RETRY = ("429", "503")
+MODEL_ERRORS = ("401", "405", "429", "500", "503")
+HEALTH_ERRORS = ("405", "500")
+# The errors that say when to retry.
+RETRY_ERRORS = ("429", "503")
 
 HEADERS: Mapping[str, Json] = {
-    "x-request-id": {"description": "The request's id: the client's own, where it is well-formed.", "schema": TEXT},
-    "x-ratelimit-limit-requests": {"schema": TEXT},
-    "x-ratelimit-remaining-requests": {"schema": TEXT},
-    "x-ratelimit-reset-requests": {"description": "A duration, such as `6m0s`.", "schema": TEXT},
-    "x-ratelimit-limit-tokens": {"schema": TEXT},
-    "x-ratelimit-remaining-tokens": {"schema": TEXT},
-    "x-ratelimit-reset-tokens": {"description": "A duration, such as `6m0s`.", "schema": TEXT},
-    "x-gateway-provider": {"description": "The provider that answered.", "schema": TEXT},
-    "x-gateway-model": {"description": "The provider's model that answered.", "schema": TEXT},
-    "x-gateway-attempts": {"description": "Whom the gateway asked: `anthropic:529,openai:200`.", "schema": TEXT},
-    "x-gateway-cache": {
-        "description": "Whether the answer came from the cache.",
-        "schema": {"type": "string", "enum": ["hit", "miss", "joined", "bypass"]},
+    "x-request-id": {"description": "The request's id: the client's own, if it is well-formed.", "schema": STRING},
+    "x-ratelimit-limit-requests": {"schema": STRING},
+    "x-ratelimit-remaining-requests": {"schema": STRING},
+    "x-ratelimit-reset-requests": {"description": "A duration, such as `6m0s`.", "schema": STRING},
+    "x-gateway-provider": {"description": "The provider that served the request.", "schema": STRING},
+    "x-gateway-model": {"description": "The provider's model that served the request.", "schema": STRING},
+    "x-gateway-attempts": {
+        "description": "The gateway's attempts with their statuses: `anthropic:529,openai:200`.",
+        "schema": STRING,
     },
     "x-gateway-dropped-params": {
-        "description": "What the provider could not be told, by field path: `seed, messages[2].name`.",
-        "schema": TEXT,
+        "description": "The fields that the provider does not support, by path: `seed, messages[2].name`.",
+        "schema": STRING,
     },
-    "Retry-After": {"description": "In whole seconds.", "schema": TEXT},
-    "retry-after-ms": {"description": "In milliseconds.", "schema": TEXT},
-    "x-should-retry": {"description": "`false` where waiting is of no use.", "schema": TEXT},
+    "Retry-After": {"description": "In whole seconds.", "schema": STRING},
+    "retry-after-ms": {"description": "In milliseconds.", "schema": STRING},
+    "x-should-retry": {"description": "`false` if a retry cannot succeed.", "schema": STRING},
 }
-OF_EVERY_ANSWER = ("x-request-id",)
-OF_RETRIES = ("Retry-After", "retry-after-ms", "x-should-retry")
-OF_LIMITS = tuple(name for name in HEADERS if name.startswith("x-ratelimit-"))
-OF_CALLS = tuple(name for name in HEADERS if name.startswith("x-gateway-"))
+COMMON_HEADERS = ("x-request-id",)
+RETRY_HEADERS = ("Retry-After", "retry-after-ms", "x-should-retry")
+LIMIT_HEADERS = tuple(name for name in HEADERS if name.startswith("x-ratelimit-"))
+CALL_HEADERS = tuple(name for name in HEADERS if name.startswith("x-gateway-"))
 
-REQUEST_ID = {"in": "header", "name": "x-request-id", "schema": TEXT, "description": "An id for the request."}
+REQUEST_ID = {"in": "header", "name": "x-request-id", "schema": STRING, "description": "An id for the request."}
 STRICT = {
     "in": "header",
     "name": "x-gateway-strict",
-    "schema": TEXT,
-    "description": "`true`: what a provider cannot be told is an error, not dropped.",
+    "schema": STRING,
+    "description": "`true`: a field that a provider does not support is an error, instead of being dropped.",
 }
 SESSION = {
     "in": "header",
     "name": "x-gateway-session",
-    "schema": TEXT,
-    "description": "What sticky routing sticks to.",
+    "schema": STRING,
+    "description": "Sticky routing sends requests of the same session to the same target.",
 }
 MODEL_ID = {
     "in": "path",
     "name": "model",
     "required": True,
-    "schema": TEXT,
-    "description": "A model's id, such as `anthropic/claude-sonnet-4-5`: slashes belong to it.",
+    "schema": STRING,
+    "description": "A model's id, such as `anthropic/claude-sonnet-4-5`; it may contain slashes.",
 }
 SECURITY: Mapping[str, Json] = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -110,9 +106,9 @@ SECURITY: Mapping[str, Json] = {
 }
 
 
-def document(url: str | None = None, *, closed: bool = True) -> Json:
-    """The document; `url` is where the gateway is reached, and `closed` says that it asks for a key."""
-    plugin = MarshmallowPlugin(schema_name_resolver=component)
+def document(url: str | None = None, *, needs_key: bool = True) -> Json:
+    """The document. `url` is the gateway's own; `needs_key`: requests need an API key."""
+    plugin = MarshmallowPlugin(schema_name_resolver=component_name)
     spec = APISpec(
         "Pointsman",
         gateway.VERSION,
@@ -122,134 +118,158 @@ def document(url: str | None = None, *, closed: bool = True) -> Json:
         **({"servers": [{"url": url}]} if url else {}),
     )
     converter: Any = plugin.converter
-    converter.add_attribute_function(described)
+    converter.add_attribute_function(field_schema)
     for name, header in HEADERS.items():
         spec.components.header(name, header)
     for name, scheme in SECURITY.items():
         spec.components.security_scheme(name, scheme)
+    # OpenAPI 3.1 cannot describe server-sent events: the schema of a chunk stands alone, and is named in prose.
     spec.components.schema(ChatCompletionChunk.__name__, schema=ChatCompletionChunk)
-    for path, operations in paths(closed).items():
+    for path, operations in paths(needs_key=needs_key).items():
         spec.path(path, operations=operations)
     return with_rules(spec.to_dict())
 
 
-def paths(closed: bool) -> dict[str, dict[str, Json]]:
+def paths(*, needs_key: bool) -> dict[str, dict[str, Json]]:
     """The operations by path and method."""
-    keys: list[Json] = [{name: []} for name in SECURITY] if closed else []
-    chat = {JSON: {"schema": ChatCompletion}, "text/event-stream": {}}
-    chat_said = f"The answer. With `stream`, each line's `data` is a {ChatCompletionChunk.__name__}, the last `[DONE]`."
-    embedded, explained = {JSON: {"schema": Embeddings}}, {JSON: {"schema": Explained}}
+    security: list[Json] = [{name: []} for name in SECURITY] if needs_key else []
+    completion = {JSON: {"schema": ChatCompletion}, "text/event-stream": {}}
+    completed = (
+        f"The completion. With `stream`, each event is a {ChatCompletionChunk.__name__}, and the last is `[DONE]`."
+    )
+    vectors, explanation = {JSON: {"schema": EmbeddingsResponse}}, {JSON: {"schema": RouteExplanation}}
+    explained = "The targets in order; no provider was called."
     return {
-        "/v1/chat/completions": {"post": call("createChatCompletion", ChatRequest, chat_said, chat, keys)},
-        "/v1/embeddings": {"post": call("createEmbedding", EmbeddingsRequest, "The vectors.", embedded, keys)},
-        "/v1/route/explain": {
-            "post": call("explainRoute", ChatRequest, "The targets, in order; nobody was asked.", explained, keys)
-        },
-        "/v1/models": {"get": listing("listModels", ModelList, "The models that can be asked.", keys)},
-        "/v1/models/{model}": {"get": listing("retrieveModel", Model, "The model.", keys, MODEL_ID)},
-        "/health": {"get": public("health", "The gateway is up.", Health, ready=True)},
+        "/v1/chat/completions": {"post": call("createChatCompletion", ChatRequest, completed, completion, security)},
+        "/v1/embeddings": {"post": call("createEmbedding", EmbeddingsRequest, "The vectors.", vectors, security)},
+        "/v1/route/explain": {"post": call("explainRoute", ChatRequest, explained, explanation, security)},
+        "/v1/models": {"get": model_list("listModels", ModelList, "The available models.", security)},
+        "/v1/models/{model}": {"get": model_list("retrieveModel", Model, "The model.", security, MODEL_ID)},
+        "/health": {"get": public("health", "The process is alive.", Health)},
         "/health/live": {"get": public("live", "The process is alive.", Health)},
-        "/health/ready": {"get": public("ready", "Calls can be served.", Health, ready=True)},
-        "/metrics": {"get": metrics(keys)},
+        "/health/ready": {"get": public("ready", "Calls can be served.", Health, may_refuse=True)},
+        "/metrics": {"get": metrics(security)},
         "/openapi.json": {"get": public("openapi", "This document.", {"type": "object"})},
     }
 
 
-def call(name: str, asked: type[Shape], said: str, answers: Json, keys: list[Json]) -> Json:
-    """The operation that asks a model."""
+def call(name: str, request: type[ObjectSchema], description: str, content: Json, security: list[Json]) -> Json:
+    """An operation with a model."""
     return {
         "operationId": name,
         "parameters": [REQUEST_ID, STRICT, SESSION],
-        "requestBody": {"required": True, "content": {JSON: {"schema": asked}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": request}}},
         "responses": {
-            "200": {"description": said, "content": answers, **headers(*OF_EVERY_ANSWER, *OF_LIMITS, *OF_CALLS)},
-            **faults(*ERRORS),
-            "default": fault("The provider's own refusal of the request."),
+            "200": {
+                "description": description,
+                "content": content,
+                **headers(*COMMON_HEADERS, *LIMIT_HEADERS, *CALL_HEADERS),
+            },
+            **errors(*ERRORS),
+            "default": error("The provider refused the request."),
         },
-        "security": keys,
+        "security": security,
     }
 
 
-def listing(name: str, answer: type[Shape], said: str, keys: list[Json], *parameters: Json) -> Json:
-    """The operation that speaks of models."""
-    ok = {"description": said, "content": {JSON: {"schema": answer}}, **headers(*OF_EVERY_ANSWER, *OF_LIMITS)}
-    responses = {"200": ok, **faults(*OF_MODELS, *(("404",) if parameters else ()))}
-    return {"operationId": name, "parameters": [*parameters, REQUEST_ID], "responses": responses, "security": keys}
+def model_list(
+    name: str, response: type[ObjectSchema], description: str, security: list[Json], *parameters: Json
+) -> Json:
+    """An operation that reads the list of models."""
+    ok = {
+        "description": description,
+        "content": {JSON: {"schema": response}},
+        **headers(*COMMON_HEADERS, *LIMIT_HEADERS),
+    }
+    responses = {"200": ok, **errors(*MODEL_ERRORS, *(("404",) if parameters else ()))}
+    return {"operationId": name, "parameters": [*parameters, REQUEST_ID], "responses": responses, "security": security}
 
 
-def public(name: str, said: str, answer: type[Shape] | Json, *, ready: bool = False) -> Json:
-    """The operation that needs no key; `ready`: it may say no."""
-    ok = {"description": said, "content": {JSON: {"schema": answer}}, **headers(*OF_EVERY_ANSWER)}
-    no = {"503": {**ok, "description": "Not now.", **headers(*OF_EVERY_ANSWER, *OF_RETRIES)}} if ready else {}
-    return {"operationId": name, "responses": {"200": ok, **no, **faults(*OF_HEALTH)}, "security": []}
+def public(name: str, description: str, response: type[ObjectSchema] | Json, *, may_refuse: bool = False) -> Json:
+    """An operation that needs no key; `may_refuse`: 503 is one of its responses."""
+    ok = {"description": description, "content": {JSON: {"schema": response}}, **headers(*COMMON_HEADERS)}
+    unavailable = {"503": {**ok, "description": "No provider is configured."}} if may_refuse else {}
+    return {"operationId": name, "responses": {"200": ok, **unavailable, **errors(*HEALTH_ERRORS)}, "security": []}
 
 
-def metrics(keys: list[Json]) -> Json:
-    """The operation that Prometheus asks."""
-    ok = {"description": "How targets stand.", "content": {"text/plain": {"schema": TEXT}}, **headers(*OF_EVERY_ANSWER)}
-    return {"operationId": "metrics", "responses": {"200": ok, **faults("401", *OF_HEALTH)}, "security": keys}
+def metrics(security: list[Json]) -> Json:
+    """The operation for Prometheus."""
+    ok = {
+        "description": "The state of the targets.",
+        "content": {"text/plain": {"schema": STRING}},
+        **headers(*COMMON_HEADERS),
+    }
+    return {
+        "operationId": "metrics",
+        "responses": {"200": ok, **errors("401", *HEALTH_ERRORS)},
+        "security": security,
+    }
 
 
-def faults(*statuses: str) -> dict[str, Json]:
-    return {status: fault(ERRORS[status], *(OF_RETRIES if status in WITH_RETRY else ())) for status in statuses}
+def errors(*statuses: str) -> dict[str, Json]:
+    return {status: error(ERRORS[status], *(RETRY_HEADERS if status in RETRY_ERRORS else ())) for status in statuses}
 
 
-def fault(said: str, *names: str) -> Json:
-    named = headers(*OF_EVERY_ANSWER, *OF_LIMITS, *names)
-    return {"description": said, "content": {JSON: {"schema": Error}}, **named}
+def error(description: str, *names: str) -> Json:
+    """An error response, with these headers beside the common ones."""
+    content = {JSON: {"schema": ErrorResponse}}
+    return {"description": description, "content": content, **headers(*COMMON_HEADERS, *LIMIT_HEADERS, *names)}
 
 
 def headers(*names: str) -> Json:
     return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
-def component(shape: Any) -> str:
-    """The name of a shape in the document; apispec's own would make Json of JsonSchema."""
-    return (shape if isinstance(shape, type) else type(shape)).__name__
+def component_name(schema: Any) -> str:
+    """The name of a schema in the document. apispec's resolver drops the suffix Schema: JsonSchema would become Json."""
+    return (schema if isinstance(schema, type) else type(schema)).__name__
 
 
-def described(converter: Any, field: fields.Field[Any], **_: Any) -> Json:
-    """The JSON Schema of our own kinds of fields, for apispec."""
+def field_schema(converter: Any, field: fields.Field[Any], **_: Any) -> Json:
+    """The JSON Schema of the fields that apispec does not know."""
     null = [{"type": "null"}] if field.allow_none else []
     match field:
-        case Either():
-            return {"anyOf": [*map(converter.field2property, field.kinds), *null]}
-        case Tagged():
-            refs = {word: converter.resolve_nested_schema(shape) for word, shape in field.shapes.items()}
-            mapping = {word: ref["$ref"] for word, ref in refs.items()}
-            tag = {"discriminator": {"propertyName": field.tag, "mapping": mapping}}
-            return {"oneOf": [*refs.values(), *null], **({} if null else tag)}
+        case AnyOf():
+            return {"anyOf": [*map(converter.field2property, field.options), *null]}
+        case TaggedUnion():
+            refs = {choice: converter.resolve_nested_schema(schema) for choice, schema in field.schemas.items()}
+            mapping = {choice: ref["$ref"] for choice, ref in refs.items()}
+            discriminator = {"discriminator": {"propertyName": field.tag, "mapping": mapping}}
+            # null has no tag, which a discriminator requires.
+            return {"oneOf": [*refs.values(), *null], **({} if null else discriminator)}
         case Map():
-            most = {} if field.most is None else {"maxProperties": field.most}
-            return {**most, **({} if field.key is None else {"propertyNames": {"maxLength": field.key}})}
+            max_keys = {} if field.max_keys is None else {"maxProperties": field.max_keys}
+            max_length = field.max_key_length
+            return {**max_keys, **({} if max_length is None else {"propertyNames": {"maxLength": max_length}})}
     return {}
 
 
 def with_rules(document: Json) -> Json:
-    """The document with what one field demands of another, as `rules` of the shapes have it."""
+    """The document with what `errors_between_fields` of the schemas demands."""
     schemas = document["components"]["schemas"]
-    ruled = {name: {**schemas[name], "allOf": demands} for name, demands in RULES.items()}
-    return {**document, "components": {**document["components"], "schemas": {**schemas, **ruled}}}
+    with_demands = {name: {**schemas[name], "allOf": demands} for name, demands in RULES.items()}
+    return {**document, "components": {**document["components"], "schemas": {**schemas, **with_demands}}}
 
 
 def needs(field: str, other: str) -> Json:
-    """`field` may only be said where `other` is true."""
-    unsaid = {"properties": {field: {"type": "null"}}}
-    return {"anyOf": [unsaid, {"properties": {other: {"const": True}}, "required": [other]}]}
+    """`field` may be present only if `other` is true."""
+    absent = {"properties": {field: {"type": "null"}}}
+    return {"anyOf": [absent, {"properties": {other: {"const": True}}, "required": [other]}]}
 
 
-def said(field: str, what: Json) -> Json:
-    return {"properties": {field: what}, "required": [field]}
+def has(field: str, schema: Json) -> Json:
+    return {"properties": {field: schema}, "required": [field]}
 
 
-SOMETHING: Json = {"not": {"enum": [None, "", [], {}]}}
+# What Python calls true: the schemas test these fields so.
+TRUTHY: Json = {"not": {"enum": [None, "", [], {}]}}
 RULES: Mapping[str, list[Json]] = {
-    "ChatRequest": [needs("stream_options", "stream"), needs("top_logprobs", "logprobs")],
-    "AssistantMessage": [
+    ChatRequest.__name__: [needs("stream_options", "stream"), needs("top_logprobs", "logprobs")],
+    AssistantMessage.__name__: [
         {
             "anyOf": [
-                said("content", {"type": ["string", "array"]}),
-                *(said(name, SOMETHING) for name in STANDS_FOR_CONTENT),
+                has("content", {"type": ["string", "array"]}),
+                *(has(name, TRUTHY) for name in CONTENT_ALTERNATIVES),
             ]
         }
     ],
