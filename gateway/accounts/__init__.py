@@ -1,4 +1,4 @@
-"""Who may call, and how much: clients' keys, and counters of requests and tokens.
+"""Who may call, and how often: clients' keys, and counters of requests and tokens.
 
-It knows keys and targets; of HTTP nothing.
+It knows keys and targets, and nothing of HTTP.
 """

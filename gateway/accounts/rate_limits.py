@@ -1,4 +1,4 @@
-"""Where limits are counted, and what a target allows: requests and tokens a minute, from the configuration."""
+"""The counters of rate limits, in this process or in Redis, and the limits of targets: requests and tokens per minute."""
 
 import hashlib
 import math
@@ -19,28 +19,28 @@ from gateway.errors import OUR_LIMIT, UpstreamLimited
 
 Count = TypeVar("Count", int, float)
 NO_WINDOW = (0, -math.inf)
-MOST_KEPT = 10000
-"""Windows beyond which those that are over are looked for."""
-TIMEOUT = 1.0
-"""Seconds that Redis may take for an answer."""
-OUTAGE = 5.0
-"""Seconds after a failure in which it is not asked again."""
+# Windows in memory, beyond which those that have ended are removed.
+MAX_WINDOWS = 10000
+# Seconds that Redis may take for a response.
+REDIS_TIMEOUT = 1.0
+# Seconds after a failure of Redis in which it is not called again.
+REDIS_COOLDOWN = 5.0
 
 
 class MemoryCounters(Storage):
     """
-    Counts of fixed windows in this process, by the URI `counts://`.
+    Counters of fixed windows in this process; the storage of `limits` for URIs `counts://`.
 
-    limits' own has a lock for each key, and starts a timer thread every 10 ms to forget what is over.
+    The MemoryStorage of `limits` has a lock for each key, and starts a timer thread every 10 ms to remove ended windows.
     """
 
-    STORAGE_SCHEME: list[str] = ["counts"]  # noqa: RUF012 - as the base class has it
+    STORAGE_SCHEME: list[str] = ["counts"]  # noqa: RUF012 - `limits` registers the class under it
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **_: Any) -> None:
         super().__init__(uri, wrap_exceptions)
         self._windows: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
-        self._sweep_at = MOST_KEPT
+        self._sweep_at = MAX_WINDOWS
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -54,7 +54,7 @@ class MemoryCounters(Storage):
                 count, ends = 0, now + expiry
                 if len(self._windows) >= self._sweep_at:
                     self._windows = {name: window for name, window in self._windows.items() if window[1] > now}
-                    self._sweep_at = max(MOST_KEPT, 2 * len(self._windows))
+                    self._sweep_at = max(MAX_WINDOWS, 2 * len(self._windows))
             self._windows[key] = count + amount, ends
         return count + amount
 
@@ -71,8 +71,8 @@ class MemoryCounters(Storage):
 
     def reset(self) -> int:
         with self._lock:
-            known, self._windows = len(self._windows), {}
-        return known
+            removed, self._windows = len(self._windows), {}
+        return removed
 
     def clear(self, key: str) -> None:
         with self._lock:
@@ -80,12 +80,13 @@ class MemoryCounters(Storage):
 
 
 class SharedCounters(MemoryCounters):
-    """Counts in a Redis, for every process; while that fails, in this process, so that requests are served and limited.
+    """
+    Counters in Redis, shared by every process. While Redis fails, each process counts alone: requests are still served and limited.
 
-    Its URI is `shared+` and the Redis's.
+    Its URI is that of Redis with `shared+` before it.
     """
 
-    STORAGE_SCHEME: list[str] = [  # noqa: RUF012 - as the base class has it
+    STORAGE_SCHEME: list[str] = [  # noqa: RUF012
         "shared+redis",
         "shared+rediss",
         "shared+redis+unix",
@@ -95,74 +96,76 @@ class SharedCounters(MemoryCounters):
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **options: Any) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        bounds: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-        self._redis = cast("Storage", storage_from_string(uri.removeprefix("shared+"), **bounds))
-        self._out_until = 0.0
+        timeouts: dict[str, Any] = {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT}
+        self._redis = cast("Storage", storage_from_string(uri.removeprefix("shared+"), **timeouts))
+        self._redis_disabled_until = 0.0
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        return self._counted(
+        return self._with_fallback(
             lambda: self._redis.incr(key, int(expiry), amount),
             lambda: super(SharedCounters, self).incr(key, expiry, amount),
         )
 
     def get(self, key: str) -> int:
-        return self._counted(lambda: self._redis.get(key), lambda: super(SharedCounters, self).get(key))
+        return self._with_fallback(lambda: self._redis.get(key), lambda: super(SharedCounters, self).get(key))
 
     def get_expiry(self, key: str) -> float:
-        return self._counted(lambda: self._redis.get_expiry(key), lambda: super(SharedCounters, self).get_expiry(key))
+        return self._with_fallback(
+            lambda: self._redis.get_expiry(key), lambda: super(SharedCounters, self).get_expiry(key)
+        )
 
-    def _counted(self, shared: Callable[[], Count], alone: Callable[[], Count]) -> Count:
-        if time.monotonic() < self._out_until:
-            return alone()
+    def _with_fallback(self, shared: Callable[[], Count], local: Callable[[], Count]) -> Count:
+        if time.monotonic() < self._redis_disabled_until:
+            return local()
         try:
             return shared()
         except redis.RedisError as error:
-            self._out_until = time.monotonic() + OUTAGE
+            self._redis_disabled_until = time.monotonic() + REDIS_COOLDOWN
             structlog.get_logger().error(
                 "limits", message="Redis fails: each process counts alone", error=type(error).__name__
             )
-            return alone()
+            return local()
 
 
 def storage_uri(redis_url: str | None) -> str:
-    """The storage's URI, as `limits` and Flask-Limiter take it."""
+    """The storage's URI, for `limits` and Flask-Limiter."""
     return f"shared+{redis_url}" if redis_url else "counts://"
 
 
 class TargetLimits:
-    """Counts by target, in Redis where there is one, else in this process."""
+    """The requests and tokens of each target, counted in Redis if there is one, else in this process."""
 
     def __init__(self, redis_url: str | None) -> None:
         self._windows = FixedWindowRateLimiter(storage_from_string(storage_uri(redis_url)))
 
     def admit(self, target: Target) -> None:
-        """Count a request. Raises UpstreamLimited when the minute's requests or tokens are used up."""
-        if target.tpm and not self._windows.test(RateLimitItemPerMinute(target.tpm), *_name(target, "tokens")):
-            raise self._full(target, target.tpm, "tokens")
-        if target.rpm and not self._windows.hit(RateLimitItemPerMinute(target.rpm), *_name(target, "requests")):
-            raise self._full(target, target.rpm, "requests")
+        """Count a request. Raises UpstreamLimited if the requests or tokens of this minute are used up."""
+        if target.tpm and not self._windows.test(RateLimitItemPerMinute(target.tpm), *_limit_key(target, "tokens")):
+            raise self._limited(target, target.tpm, "tokens")
+        if target.rpm and not self._windows.hit(RateLimitItemPerMinute(target.rpm), *_limit_key(target, "requests")):
+            raise self._limited(target, target.rpm, "requests")
 
     def record_tokens(self, target: Target, tokens: int) -> None:
-        """Count the tokens of an answer."""
+        """Count the tokens of a response: they are only known after it, so the last one may exceed the limit."""
         if target.tpm and tokens:
-            self._windows.hit(RateLimitItemPerMinute(target.tpm), *_name(target, "tokens"), cost=tokens)
+            self._windows.hit(RateLimitItemPerMinute(target.tpm), *_limit_key(target, "tokens"), cost=tokens)
 
-    def _full(self, target: Target, amount: int, unit: str) -> UpstreamLimited:
-        reset = self._windows.get_window_stats(RateLimitItemPerMinute(amount), *_name(target, unit)).reset_time
+    def _limited(self, target: Target, amount: int, unit: str) -> UpstreamLimited:
+        reset = self._windows.get_window_stats(RateLimitItemPerMinute(amount), *_limit_key(target, unit)).reset_time
         return UpstreamLimited(
-            f"The {amount} {unit} a minute that {target.provider.name} is given are used up.",
+            f"The limit of {amount} {unit} per minute for {target.provider.name} is reached.",
             type=unit,
             retry_after=max(1.0, reset - time.time()),
             upstream_status=OUR_LIMIT,
         )
 
 
-def _name(target: Target, unit: str) -> tuple[str, ...]:
+def _limit_key(target: Target, unit: str) -> tuple[str, ...]:
     provider, base_url, model, key = target.identity
-    return "target", provider, base_url, model, _masked(key), unit
+    return "target", provider, base_url, model, _digest(key), unit
 
 
 @lru_cache(1024)
-def _masked(key: str | None) -> str:
-    """What tells a key from others, and not what it is: the counts may be another server's."""
+def _digest(key: str | None) -> str:
+    """Identifies a provider's key without revealing it: the counters may be on another server."""
     return hashlib.blake2b((key or "").encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What an operator reads: the log's lines and Prometheus' metrics. Never a prompt, a key, or anybody's words.
+"""What an operator reads: the log and Prometheus' metrics. Neither contains prompts, keys or texts of clients or upstreams.
 
-It is handed values; it asks nobody for them.
+It is given values, and calls nothing to get them.
 """

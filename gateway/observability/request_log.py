@@ -1,4 +1,4 @@
-"""The log: one structured line a request. Never a prompt, a key, or anything that a client or an upstream wrote in words."""
+"""The log: one structured line per request, without prompts, keys, and texts of clients or upstreams."""
 
 import re
 from typing import Any
@@ -8,31 +8,31 @@ import structlog
 
 from gateway.errors import GatewayError, InvalidRequest, Untranslatable, UpstreamLimited, UpstreamRejected
 
+# The top-level field of a path, with its index: what follows may be a key that the client made up.
 FIELD = re.compile(r"[a-z_]+(\[\d+\])?")
-"""A top-level field of ours, and which of its items: what follows in a path may be a client's own key."""
+# Errors whose code is text of the upstream.
 MIRRORED = (UpstreamRejected, UpstreamLimited)
-"""Errors whose code is the upstream's word."""
 
 
 def configure(level: str, log_format: str) -> None:
-    """Log to standard output, as JSON or for a person at a console."""
-    readable = log_format == "console"
+    """Log to standard output, as JSON or as text for a console."""
+    as_text = log_format == "console"
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.dev.ConsoleRenderer(colors=False)
-            if readable
+            if as_text
             else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory() if readable else structlog.BytesLoggerFactory(),
+        logger_factory=structlog.PrintLoggerFactory() if as_text else structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=False,
     )
 
 
 def error_fields(error: GatewayError) -> dict[str, Any]:
-    """An error without any words of a client or an upstream."""
+    """An error without the texts of a client or an upstream."""
     fields = {"error": type(error).__name__, "code": None if isinstance(error, MIRRORED) else error.code}
     if isinstance(error, InvalidRequest) and not isinstance(error, Untranslatable) and error.param:
         field = FIELD.match(error.param)

@@ -1,61 +1,43 @@
-"""What is counted in this process: windows, exactly, by any number of threads; and the slots that calls hold."""
+"""The counters of rate limits in memory: exact windows, for any number of threads."""
 
-import threading
 import time
 
-from gateway.accounts.rate_limits import MOST_KEPT, MemoryCounters
-from gateway.completions.concurrency_limit import ConcurrencyLimit
+from gateway.accounts.rate_limits import MAX_WINDOWS, MemoryCounters
 from tests.support.servers import wait_until
+from tests.support.threads import run_in_threads
 
 
-def in_threads(count, work):
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_concurrent_increments_are_each_counted_once():
+    counters, counts = MemoryCounters(), []
+    run_in_threads(16, lambda: counts.extend([counters.incr("key", 60) for _ in range(500)]))
+    assert sorted(counts) == list(range(1, 8001))
+    assert counters.get("key") == 8000
 
 
-def test_each_hit_counts_once_whoever_makes_it():
-    storage_uri, seen = MemoryCounters(), []
-    in_threads(16, lambda: seen.extend([storage_uri.incr("key", 60) for _ in range(500)]))
-    assert sorted(seen) == list(range(1, 8001))
-    assert storage_uri.get("key") == 8000
+def test_a_new_window_starts_at_zero_when_the_last_one_has_ended():
+    counters = MemoryCounters()
+    assert counters.incr("key", 0.05, amount=3) == 3
+    ends_at = counters.get_expiry("key")
+    assert ends_at > time.time() - 0.05
+    assert wait_until(lambda: counters.get("key") == 0, 5, 0.01)
+    assert counters.incr("key", 60) == 1
+    assert counters.get_expiry("key") > ends_at
 
 
-def test_a_window_ends_and_the_next_begins_at_nothing():
-    storage_uri = MemoryCounters()
-    assert storage_uri.incr("key", 0.05, amount=3) == 3
-    ends = storage_uri.get_expiry("key")
-    assert ends > time.time() - 0.05
-    assert wait_until(lambda: storage_uri.get("key") == 0, 5, 0.01)
-    assert storage_uri.incr("key", 60) == 1
-    assert storage_uri.get_expiry("key") > ends
+def test_ended_windows_are_removed_from_memory():
+    counters = MemoryCounters()
+    counters.incr("lasting", 60)
+    for n in range(3 * MAX_WINDOWS):
+        counters.incr(f"key-{n}", 0)
+    assert counters.get("lasting") == 1
+    assert counters.reset() <= MAX_WINDOWS + 1
 
 
-def test_windows_that_are_over_are_forgotten():
-    storage_uri = MemoryCounters()
-    storage_uri.incr("kept", 60)
-    for n in range(3 * MOST_KEPT):
-        storage_uri.incr(f"key-{n}", 0)
-    assert storage_uri.get("kept") == 1
-    assert storage_uri.reset() <= MOST_KEPT + 1
-
-
-def test_a_key_or_all_of_them_can_be_cleared():
-    storage_uri = MemoryCounters()
-    storage_uri.incr("a", 60)
-    storage_uri.incr("b", 60)
-    storage_uri.clear("a")
-    assert (storage_uri.get("a"), storage_uri.get("b")) == (0, 1)
-    assert storage_uri.reset() == 1
-    assert storage_uri.get("b") == 0
-
-
-def test_no_more_slots_are_taken_than_there_are():
-    slots, got = ConcurrencyLimit(100), []
-    in_threads(16, lambda: got.extend([slots.acquire() for _ in range(50)]))
-    assert got.count(True) == slots.in_flight == 100
-    slots.release()
-    assert slots.acquire()
-    assert not slots.acquire()
+def test_clear_removes_one_window_and_reset_removes_all():
+    counters = MemoryCounters()
+    counters.incr("a", 60)
+    counters.incr("b", 60)
+    counters.clear("a")
+    assert (counters.get("a"), counters.get("b")) == (0, 1)
+    assert counters.reset() == 1
+    assert counters.get("b") == 0
