@@ -1,4 +1,4 @@
-"""Health probes: one process of a machine asks the providers, for free, whether they are there again."""
+"""Health probes: one process per machine checks by a free request whether the providers are reachable."""
 
 import fcntl
 import hashlib
@@ -18,11 +18,11 @@ from gateway.health.target_health import HealthRegistry
 
 class Probes:
     """
-    Asks every provider each `interval` seconds, and closes the breakers of those that answer.
+    Probes every provider each `interval` seconds, and closes the breakers of those that are reachable.
 
-    The process that gets the lock in `folder` asks for all, and writes what it found beside it, as the times
-    (`time.monotonic()`, which all processes of a machine share) at which each provider was last well. Traffic outranks
-    it: a breaker that opened, or a probe call that failed, after that time stays as it is.
+    The process that holds the lock file in `folder` probes for all processes, and writes to a file beside it when each
+    provider was last healthy. All of them read that file: `time.monotonic()`, CLOCK_MONOTONIC on Linux, is the same in every
+    process of a machine. Calls outrank probes: a failure after that time keeps the breaker open.
     """
 
     def __init__(
@@ -34,37 +34,36 @@ class Probes:
         is_reachable: Callable[[Provider], bool],
     ) -> None:
         self._folder, self._interval, self._is_reachable = folder, interval, is_reachable
-        self._providers = list({(one.name, one.base_url): one for one in providers}.values())
-        asked = "\n".join(sorted(f"{one.name} {one.base_url}" for one in self._providers))
-        digest = hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
-        self.lock_file, self.results_file = folder / f"prober-{digest}.lock", folder / f"probes-{digest}.json"
-        """Of all gateways that use the folder, those with the same providers share a prober."""
         self._health_registry = health_registry
+        # By "name base_url": an upstream that is configured under several keys is probed once.
+        self._providers = {f"{provider.name} {provider.base_url}": provider for provider in providers}
+        # Gateways with other providers may use the same folder: each has files of its own.
+        digest = hashlib.blake2b("\n".join(sorted(self._providers)).encode(), digest_size=8).hexdigest()
+        self.lock_file, self.results_file = folder / f"prober-{digest}.lock", folder / f"probes-{digest}.json"
         self._lock: IO[str] | None = None
-        self._beginning, self._begun = threading.Lock(), False
+        self._stop = threading.Event()
 
     def start(self) -> None:
-        """Start, in the process that serves, unless that is done, or there is nothing to do."""
-        if self._begun:
-            return
-        with self._beginning:
-            if not self._begun:
-                self._begun = True
-                if self._interval and self._providers:
-                    threading.Thread(target=self._run, name="health-probes", daemon=True).start()
+        """Start the thread, unless there is nothing to probe."""
+        if self._interval and self._providers:
+            threading.Thread(target=self._run, name="health-probes", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread, and let another process probe."""
+        self._stop.set()
 
     def _run(self) -> None:
-        tick = threading.Event()
-        while not tick.wait(self._interval):
+        while not self._stop.wait(self._interval):
             try:
                 if self.is_leader():
                     self.probe_all()
                 self.apply(time.monotonic())
             except OSError as error:
                 structlog.get_logger().warning("probes", error=type(error).__name__, folder=str(self._folder))
+        self.resign()
 
     def is_leader(self) -> bool:
-        """Whether this process is the one that asks; it is until it ends."""
+        """Whether this process holds the lock, which it takes if it is free. The kernel releases it when the process ends."""
         if self._lock is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = self.lock_file.open("w")
@@ -77,29 +76,31 @@ class Probes:
         return True
 
     def resign(self) -> None:
-        """Let another process be it."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def probe_all(self) -> None:
-        """Ask every provider, and write down which were well."""
-        found = {}
-        for one in self._providers:
-            began = time.monotonic()  # what fails while it is asked is news
-            if self._is_reachable(one):
-                found[f"{one.name} {one.base_url}"] = began
-        written = self.results_file.with_suffix(f".{os.getpid()}")
-        written.write_text(json.dumps(found))
-        written.replace(self.results_file)
+        """Probe every provider, and write to the file which of them are healthy."""
+        healthy = {}
+        for name, provider in self._providers.items():
+            started = time.monotonic()  # not the end: a call that fails during the probe is newer than its result
+            if self._is_reachable(provider):
+                healthy[name] = started
+        # Written to another file and renamed, which is atomic: no process reads half of it.
+        temporary = self.results_file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(healthy))
+        temporary.replace(self.results_file)
 
     def apply(self, now: float) -> None:
-        """Close the breakers of the providers that were well after they had failed."""
+        """Close the breakers of the providers that were healthy after their last failure."""
         try:
-            found = json.loads(self.results_file.read_text())
-        except (FileNotFoundError, ValueError):
+            healthy = json.loads(self.results_file.read_text())
+        except (FileNotFoundError, ValueError):  # not written yet, or damaged
             return
         for (provider, base_url, model, _), health in self._health_registry.items():
-            healthy_at = found.get(f"{provider} {base_url}")
+            healthy_at = healthy.get(f"{provider} {base_url}")
+            # A time in the future was written before the machine was restarted, when the clock began at 0 again.
             if isinstance(healthy_at, float) and healthy_at <= now and health.breaker.close_if_recovered(healthy_at):
                 structlog.get_logger().info("breaker_closed", by="probe", target=f"{provider}/{model[:200]}")

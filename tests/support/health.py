@@ -8,8 +8,8 @@ from gateway.health.probes import Probes
 from gateway.health.target_health import TargetLease
 
 FAILED = UpstreamFailed("failed", upstream_status=500)
-HERE = Provider(VENDORS["openai"], "https://here.example/v1", "key")
-GONE = Provider(VENDORS["groq"], "https://gone.example/v1", "key")
+REACHABLE = Provider(VENDORS["openai"], "https://here.example/v1", "key")
+UNREACHABLE = Provider(VENDORS["groq"], "https://gone.example/v1", "key")
 
 
 class Clock:
@@ -34,6 +34,7 @@ def open_breaker(health):
     assert health.state == "open"
 
 
-def probes(folder, health_registry, reachable=(HERE,)):
-    """Probes of two providers, of which the `reachable` ones answer."""
-    return Probes(folder, 60, [HERE, GONE], health_registry, lambda provider: provider in reachable)
+def probes(folder, health_registry, *, interval=60):
+    """Probes of two providers, of which one is reachable."""
+    providers = [REACHABLE, UNREACHABLE]
+    return Probes(folder, interval, providers, health_registry, lambda provider: provider is REACHABLE)
