@@ -1,17 +1,20 @@
 """The application factory."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import structlog
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from limits import parse_many
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
 from gateway.accounts.client_keys import ClientKeys
-from gateway.accounts.rate_limits import TargetLimits
+from gateway.accounts.rate_limits import MemoryCounters, TargetLimits
 from gateway.catalog.registry import ModelRegistry
 from gateway.catalog.vendors import ECHO
 from gateway.completions.concurrency_limit import ConcurrencyLimit
@@ -20,7 +23,8 @@ from gateway.echo.transport import EchoAdapter
 from gateway.errors import error_location
 from gateway.health.probes import Probes
 from gateway.health.target_health import HealthRegistry
-from gateway.observability import metrics, request_log
+from gateway.observability import request_log
+from gateway.observability.metrics import Metrics
 from gateway.routing.attempt import Timeouts
 from gateway.routing.provider_models import ProviderModels
 from gateway.routing.router import Router, sleep
@@ -30,11 +34,11 @@ from gateway.web import cors, errors, health, rate_limit, route_explain
 from gateway.web.body import BodyDeadlines
 from gateway.web.openai import chat, docs, embeddings, models
 from gateway.web.request_hooks import identify_requests, log_requests, request_path
-from gateway.web.services import NAME, Services
+from gateway.web.services import EXTENSION, Services
 
 
 class NoSession(SessionInterface):
-    """Nobody logs in here: no cookie is read or written."""
+    """No view has a session: no cookie is read or written."""
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002
         return NullSession()
@@ -44,16 +48,41 @@ class NoSession(SessionInterface):
 
 
 class Gateway(Flask):
-    """Flask, whose last resort logs where a fault was, not what it said: that may quote a request."""
+    """
+    Flask with background threads, and without what it does for each request that the gateway has no use for.
+
+    gunicorn's workers call `start_background` once they have loaded the application; elsewhere the first request does.
+    """
 
     session_interface = NoSession()
 
+    def __init__(self) -> None:
+        super().__init__("gateway", static_folder=None)
+        # werkzeug redirects `//v1/models` to `/v1/models` otherwise: an unknown URL is a 404.
+        self.url_map.merge_slashes = False
+        self._background_started, self._starting = False, threading.Lock()
+
+    def start_background(self) -> None:
+        """Start the background threads, once. It is called in the process that serves, since a fork copies no threads."""
+        with self._starting:
+            if not self._background_started:
+                services: Services = self.extensions[EXTENSION]
+                services.body_deadlines.start()
+                services.probes.start()
+                self._background_started = True
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._background_started:
+            self.start_background()
+        return self.wsgi_app(environ, start_response)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Every view is synchronous: Flask would look into each function at each request."""
+        # Flask checks each view and hook for `async def`, at each request.
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """No host tells URLs apart here: Flask would take the request's to pieces. It stands in redirects alone."""
+        # Flask parses and encodes the Host header for host and subdomain matching, which no route uses. The host is
+        # needed in redirects alone.
         if request is None:
             return None
         environ = request.environ
@@ -62,24 +91,22 @@ class Gateway(Flask):
         return MapAdapter(self.url_map, host, script or "/", "", scheme, path, method, environ.get("QUERY_STRING"))
 
     def log_exception(self, exc_info: Any) -> None:
+        # Flask logs the traceback with the exception's message, which may quote a request.
         structlog.get_logger().error("internal_error", **error_location(exc_info[1]))
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> Gateway:
     """The gateway as a WSGI application. Raises ConfigurationError."""
     settings = settings or active_settings()
     request_log.configure(settings.log_level, settings.log_format)
-    app = Gateway("gateway", static_folder=None)
-    app.url_map.merge_slashes = False  # an unknown URL is a 404, not a redirect
-    app.extensions[NAME] = build_services(settings)
+    app = Gateway()
+    app.extensions[EXTENSION] = build_services(settings, rate_limit.build_rate_limiter(app, settings))
     for module in (chat, embeddings, route_explain, models, health, docs):
         app.register_blueprint(module.blueprint)
-    app.register_blueprint(docs.page)
+    app.register_blueprint(docs.swagger_ui)
+    # Flask calls after_request functions in the reverse order: the request's end comes before its line in the log.
     log_requests(app)
-    identify_requests(
-        app, settings
-    )  # Flask runs what was registered last first: this comes before the log's line, which may fail
-    rate_limit.init_app(app, settings)
+    identify_requests(app, settings)
     errors.init_app(app)
     cors.init_app(app, settings)
     if settings.trusted_proxies:
@@ -90,20 +117,19 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def build_services(settings: Settings) -> Services:
-    """The rooms that these settings make."""
+def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
+    """The services that these settings describe."""
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
     http = WatchingAdapter(pool)
-    targets = TargetLimits(settings.redis_url)
-    limits = tuple(sorted(parse_many(settings.rate_limit))) if settings.rate_limit else ()
     transport = Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)})
+    target_limits, metrics = TargetLimits(settings.redis_url), Metrics()
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
         timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.idle_timeout),
         health_registry=HealthRegistry(breakers=settings.breakers, on_state_change=metrics.record_state_change),
-        admit=targets.admit,
-        record_tokens=targets.record_tokens,
+        admit=target_limits.admit,
+        record_tokens=target_limits.record_tokens,
     )
     registry = ModelRegistry(
         settings.providers,
@@ -114,17 +140,19 @@ def build_services(settings: Settings) -> Services:
         policy=settings.policy,
     )
     provider_models = ProviderModels(transport.session, settings.providers)
-    asked = (*settings.providers.values(), *(one.provider for targets in settings.models.values() for one in targets))
-    probed = [provider for provider in asked if provider.vendor is not ECHO]
+    of_targets = (target.provider for targets in settings.models.values() for target in targets)
+    probed = [provider for provider in (*settings.providers.values(), *of_targets) if provider.vendor is not ECHO]
     return Services(
         settings=settings,
-        keys=ClientKeys(settings.client_keys),
+        client_keys=ClientKeys(settings.client_keys),
+        auth_failures=FixedWindowRateLimiter(MemoryCounters()),
+        rate_limits=tuple(sorted(parse_many(settings.rate_limit))) if settings.rate_limit else (),
+        rate_limiter=rate_limiter,
+        concurrency_limit=ConcurrencyLimit(settings.max_calls_in_flight),
+        body_deadlines=BodyDeadlines(),
         registry=registry,
         provider_models=provider_models,
         router=router,
-        limits=limits,
-        deadlines=BodyDeadlines(),
-        calls=ConcurrencyLimit(settings.max_calls_in_flight),
         probes=Probes(
             settings.data_dir,
             settings.health_check_interval,
@@ -132,4 +160,5 @@ def build_services(settings: Settings) -> Services:
             router.health_registry,
             provider_models.is_reachable,
         ),
+        metrics=metrics,
     )

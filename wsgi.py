@@ -1,4 +1,4 @@
-"""The WSGI callable, for gunicorn and every other server: `wsgi:app`."""
+"""The WSGI callable (PEP 3333), `wsgi:app`, for gunicorn and every other server."""
 
 import sys
 
@@ -8,4 +8,4 @@ from gateway.config.settings import ConfigurationError
 try:
     app = create_app()
 except ConfigurationError as error:
-    sys.exit(f"The configuration has faults:\n{error}")
+    sys.exit(f"The configuration is wrong:\n{error}")

@@ -1,4 +1,4 @@
-"""The HTTP side, by Flask: authenticate, limit, read and validate the body, call, respond. No logic in a view.
+"""The HTTP side, in Flask: authenticate, limit, read and validate the body, call, respond. Views hold no logic.
 
-One folder for each format that clients speak; `services` holds what the factory made.
+One folder for each format that clients send; `services` holds what the factory made.
 """

@@ -1,4 +1,4 @@
-"""From a request's body to the call that it makes, counted among those that this process holds."""
+"""The call that a request makes: from its body and headers, counted among those that this process holds."""
 
 import math
 import time
@@ -20,33 +20,33 @@ from gateway.web.body import json_body
 from gateway.web.rate_limit import limit_subject
 from gateway.web.services import Services
 
+# The largest x-gateway-timeout, in seconds.
 MAX_TIMEOUT = 1_000_000
-"""Seconds that `x-gateway-timeout` may say."""
 
 
 def request_json(services: Services) -> Any:
-    """The JSON of the present request. Raises InvalidRequest."""
+    """The JSON of the current request. Raises InvalidRequest and ClientDisconnected."""
     settings = services.settings
-    return json_body(request.environ, settings.max_body, services.deadlines, settings.body_timeout)
+    return json_body(request.environ, settings.max_body, services.body_deadlines, settings.body_timeout)
 
 
 def start_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
     """
-    The call of a validated request, as `g.call` for the log, and in the environ for the response writer.
+    The call of a validated request, set as `g.call` for the log and in the environ for the response writer.
 
-    Raises ModelNotFound, InvalidRequest, and Overloaded where this process holds as many calls as it can.
+    Raises ModelNotFound, InvalidRequest, and Overloaded if this process already holds as many calls as it may.
     """
     call = g.call = request.environ[CALL] = build_call(services, client, chat)
-    services.probes.start()
-    if not services.calls.acquire():
+    if not services.concurrency_limit.acquire():
         raise Overloaded("The gateway is at its limit of calls in flight. Try again in a moment.")
-    call.closers.append(services.calls.release)
+    call.closers.append(services.concurrency_limit.release)
     return call
 
 
 def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
-    """The call of a validated request, with its targets; nothing is counted. Raises ModelNotFound, InvalidRequest."""
+    """The call of a validated request, with its targets; it is not counted. Raises ModelNotFound, InvalidRequest."""
     environ, registry = request.environ, services.registry
+    # OpenRouter's field: models to fall back to. https://openrouter.ai/docs/features/model-routing#the-models-parameter
     fallbacks = chat.get("models") or ()
     chat = {name: value for name, value in chat.items() if name != "models"} if "models" in chat else chat
     route = registry.resolve(chat["model"])
@@ -55,8 +55,7 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
         try:
             registry.resolve(name)
         except ModelNotFound as error:
-            error.param = f"models[{index}]"
-            raise
+            raise ModelNotFound(error.message, param=f"models[{index}]") from error
     strict = environ.get("HTTP_X_GATEWAY_STRICT", "").lower() in TRUE_WORDS
     return Call(
         id=g.request_id,
@@ -75,11 +74,11 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
 
 
 def deadline(timeout: str | None) -> float:
-    """By `time.monotonic()`, from `x-gateway-timeout` in seconds. Raises InvalidRequest."""
+    """The deadline by `time.monotonic()` that `x-gateway-timeout`, in seconds, sets. Raises InvalidRequest."""
     if timeout is None:
         return math.inf
     try:
-        seconds = float(timeout) if "_" not in timeout else math.nan
+        seconds = float(timeout) if "_" not in timeout else math.nan  # Python reads "1_0" as 10
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= MAX_TIMEOUT:

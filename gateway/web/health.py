@@ -1,14 +1,15 @@
-"""GET /health: whether the process lives, and whether it could serve; and GET /metrics."""
+"""GET /health, /health/live and /health/ready, for hosts and load balancers, and GET /metrics, for Prometheus."""
 
 import time
+from typing import Any
 
 from flask import Blueprint, Response
 
 from gateway import VERSION
-from gateway.observability import metrics
+from gateway.observability.metrics import CONTENT_TYPE_LATEST
 from gateway.web.auth import require_api_key
 from gateway.web.respond import GatewayResponse, as_json
-from gateway.web.services import current_services
+from gateway.web.services import Services, current_services
 
 blueprint = Blueprint("health", __name__)
 
@@ -16,27 +17,36 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/health")
 @blueprint.get("/health/live")
 def live() -> Response:
+    """Report that the process is alive."""
     return as_json({"status": "ok", "version": VERSION, "timestamp": int(time.time() * 1000)})
 
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """
-    Whether there is any provider that a request could go to; which targets are left alone at the moment; how many calls
-    of clients this process holds, and how many of upstreams are under way.
-    """
+    """Report whether any provider is configured, the unhealthy targets, and the calls in flight; 503 without a provider."""
     services = current_services()
-    listed = (target.provider.name for targets in services.registry.models.values() for target in targets)
-    names = list(dict.fromkeys([*services.registry.providers, *listed]))
-    if not names:
+    providers = configured_providers(services)
+    if not providers:
         return as_json({"status": "unavailable"}, 503)
-    health_registry = services.router.health_registry
-    calls = {"held": services.calls.in_flight, "in_flight": sum(one.in_flight for _, one in health_registry.items())}
-    return as_json({"status": "ok", "providers": names, "breakers": health_registry.unhealthy(), "calls": calls})
+    breakers = services.router.health_registry.unhealthy()
+    return as_json({"status": "ok", "providers": providers, "breakers": breakers, "calls": calls_in_flight(services)})
 
 
 @blueprint.get("/metrics")
 @require_api_key
-def exposition() -> Response:
-    """How targets stand, for Prometheus."""
-    return GatewayResponse([metrics.render_metrics()], 200, [("Content-Type", metrics.CONTENT_TYPE_LATEST)])
+def metrics() -> Response:
+    """The state of the targets, in Prometheus' text format."""
+    return GatewayResponse([current_services().metrics.render()], 200, [("Content-Type", CONTENT_TYPE_LATEST)])
+
+
+def configured_providers(services: Services) -> list[str]:
+    """The names of the providers, of those too that are configured for single targets."""
+    registry = services.registry
+    of_targets = (target.provider.name for targets in registry.models.values() for target in targets)
+    return list(dict.fromkeys([*registry.providers, *of_targets]))
+
+
+def calls_in_flight(services: Services) -> dict[str, Any]:
+    """`held`: clients' calls in this process; `in_flight`: its requests to upstreams."""
+    upstream = sum(health.in_flight for _, health in services.router.health_registry.items())
+    return {"held": services.concurrency_limit.in_flight, "in_flight": upstream}

@@ -1,6 +1,7 @@
-"""How often a key may ask, or an address where the gateway is open: by Flask-Limiter's storage and strategy.
+"""
+Rate limits by client key, or by address where the gateway needs no key, with Flask-Limiter's storage and strategy.
 
-Its hooks look for limits of every kind at every request; here there is one kind, on the routes that say so.
+Flask-Limiter's hooks look for several kinds of limits at every request; here a decorator counts, on the routes that have it.
 """
 
 import math
@@ -12,11 +13,12 @@ from typing import ParamSpec, TypeVar
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter
 from limits import RateLimitItem
+from limits.strategies import RateLimiter
 
 from gateway.accounts.rate_limits import storage_uri
 from gateway.config.settings import Settings
 from gateway.errors import RateLimited
-from gateway.web.services import current_services
+from gateway.web.services import Services, current_services
 
 ViewParams = ParamSpec("ViewParams")
 ViewResult = TypeVar("ViewResult")
@@ -25,50 +27,56 @@ SCOPE = "v1"
 
 
 def limit_subject() -> str:
-    """Whose limit it is."""
+    """Whom the current request is counted for."""
     key = g.get("key")
     return f"key:{key.id}" if key else f"address:{request.remote_addr}"
 
 
-limiter = Limiter(key_func=limit_subject, strategy="fixed-window")
-
-
-def init_app(app: Flask, settings: Settings) -> None:
+def build_rate_limiter(app: Flask, settings: Settings) -> RateLimiter:
+    """Flask-Limiter's strategy, over the storage that the settings name."""
     app.config["RATELIMIT_STORAGE_URI"] = storage_uri(settings.redis_url)
-    app.extensions["limiter"] = {limiter}  # its hooks are not wanted
+    limiter = Limiter(key_func=limit_subject, strategy="fixed-window")
+    # Flask-Limiter 4.1 adds its before_request and after_request hooks unless it finds itself among the extensions.
+    app.extensions["limiter"] = {limiter}
     limiter.init_app(app)
+    return limiter.limiter
 
 
 def rate_limited(view: Callable[ViewParams, ViewResult]) -> Callable[ViewParams, ViewResult]:
-    """Count a request of this asker. Raises RateLimited when a limit is reached."""
+    """Count the request. Raises RateLimited when a limit is reached."""
 
     @wraps(view)
     def counted(*args: ViewParams.args, **options: ViewParams.kwargs) -> ViewResult:
-        limits = current_services().limits
-        if limits:
-            whose = g.limit_subject = limit_subject()
-            for limit in limits:
-                if not limiter.limiter.hit(limit, SCOPE, whose):
-                    wait = window(limit, whose)[0] - time.time()
+        services = current_services()
+        if services.rate_limits:
+            subject = g.limit_subject = limit_subject()
+            for limit in services.rate_limits:
+                if not services.rate_limiter.hit(limit, SCOPE, subject):
+                    wait = window(services, limit, subject)[0] - time.time()
                     raise RateLimited(f"The rate limit of {limit} is reached.", retry_after=max(1.0, wait))
         return view(*args, **options)
 
     return counted
 
 
-def window(limit: RateLimitItem, whose: str) -> tuple[float, int]:
-    """When an asker's window ends (unix seconds), and how many requests are left in it."""
-    key, counted = limit.key_for(SCOPE, whose), limiter.limiter.storage
-    return counted.get_expiry(key), limit.amount - counted.get(key)
+def window(services: Services, limit: RateLimitItem, subject: str) -> tuple[float, int]:
+    """When the subject's current window ends, in unix seconds, and how many requests remain in it."""
+    key, storage = limit.key_for(SCOPE, subject), services.rate_limiter.storage
+    return storage.get_expiry(key), limit.amount - storage.get(key)
 
 
 def add_headers(response: Response) -> None:
-    """x-ratelimit-*-requests, of the limit that is nearest to its end."""
-    whose = g.get("limit_subject")
-    if whose is None:
+    """
+    x-ratelimit-*-requests, of the limit with the fewest requests remaining.
+
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
+    subject = g.get("limit_subject")
+    if subject is None:
         return
-    found = [(*window(limit, whose), limit) for limit in current_services().limits]
-    reset, remaining, limit = min(found, key=lambda one: one[1])
+    services = current_services()
+    windows = [(*window(services, limit, subject), limit) for limit in services.rate_limits]
+    reset, remaining, limit = min(windows, key=lambda entry: entry[1])
     headers = response.headers
     headers.add("x-ratelimit-limit-requests", str(limit.amount))
     headers.add("x-ratelimit-remaining-requests", str(max(0, remaining)))
@@ -76,8 +84,8 @@ def add_headers(response: Response) -> None:
 
 
 def duration(seconds: float) -> str:
-    """As OpenAI writes it: `1s`, `6m0s`, `1h0m0s`."""
-    whole = max(0, math.ceil(seconds))
-    minutes, rest = divmod(whole, 60)
+    """In OpenAI's format: `1s`, `6m0s`, `1h0m0s`."""
+    whole_seconds = max(0, math.ceil(seconds))
+    minutes, seconds = divmod(whole_seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
+    return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

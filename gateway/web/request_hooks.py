@@ -1,4 +1,4 @@
-"""What happens around every view: the request's id, the end of its call, and its line in the log."""
+"""What happens before and after every view: the request's id, the end of its call, and its line in the log."""
 
 import random
 import re
@@ -16,65 +16,68 @@ from gateway.web import rate_limit
 from gateway.web.body import discard_body
 from gateway.web.services import current_services
 
-WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-PATH_SHOWN = 200
-"""Characters of a path in the log."""
+# What a client may send as x-request-id; anything else is replaced, so that it can forge no line of the log.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# Characters of a path in the log.
+MAX_PATH_LENGTH = 200
 
 
 def identify_requests(app: Flask, settings: Settings) -> None:
-    """Every request has an id, the client's own where it is well-formed, and every response says it."""
+    """Give every request an id, the client's own if it is well-formed, and every response its headers."""
 
     @app.before_request
-    def begin() -> None:
+    def start() -> None:
         request_id = request.environ.get("HTTP_X_REQUEST_ID")
-        g.began = time.monotonic()
-        if request_id is None or not WELL_FORMED.fullmatch(request_id):
+        g.started = time.monotonic()
+        if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = f"{random.getrandbits(128):032x}"
         g.request_id = request_id
 
     @app.after_request
-    def end(response: Response) -> Response:
+    def finish(response: Response) -> Response:
         response.headers.add("x-request-id", g.request_id)
         rate_limit.add_headers(response)
         call = g.get("call")
         if call is not None:
-            # On close, not in a generator's `finally`: one that was never read runs none.
+            # PEP 3333: the server calls close() in any case. A generator that it never iterated would run no `finally`.
             response.call_on_close(call.close)
         if response.status_code >= 400:
-            discard_body(request.environ, settings.max_body, current_services().deadlines, settings.body_timeout)
+            discard_body(request.environ, settings.max_body, current_services().body_deadlines, settings.body_timeout)
         return response
 
 
 def log_requests(app: Flask) -> None:
-    """One line a request, when its response is closed: a stream has its outcome by then."""
+    """Log a line per request when its response is closed: a stream has its outcome then."""
     log = structlog.get_logger().bind()
 
     @app.after_request
-    def log_when_sent(response: Response) -> Response:
-        seen, environ, status = vars(app_ctx.g), request.environ, response.status_code
+    def log_on_close(response: Response) -> Response:
+        # The values of `g`: Flask has popped the application context when a stream is closed.
+        context, environ, status = vars(app_ctx.g), request.environ, response.status_code
 
         @response.call_on_close
         def write() -> None:
-            key, error, call, began = seen.get("key"), seen.get("error"), seen.get("call"), seen["began"]
-            line = {
-                "request_id": seen["request_id"],
+            key, error, call = context.get("key"), context.get("error"), context.get("call")
+            started = context["started"]
+            fields = {
+                "request_id": context["request_id"],
                 "method": environ["REQUEST_METHOD"],
-                "path": request_path(environ)[:PATH_SHOWN],
+                "path": request_path(environ)[:MAX_PATH_LENGTH],
                 "key": key.prefix if key else None,
                 "status": status,
-                "seconds": round(time.monotonic() - began, 6),
+                "seconds": round(time.monotonic() - started, 6),
             }
             if call:
-                line |= call.log_fields(began)
+                fields |= call.log_fields(started)
                 error = call.error or error
             if error is not None:
-                line |= error_fields(error)
-            log.info("request", **{name: value for name, value in line.items() if value is not None})
+                fields |= error_fields(error)
+            log.info("request", **{name: value for name, value in fields.items() if value is not None})
 
         return response
 
 
 def request_path(environ: Mapping[str, Any]) -> str:
-    """The path as the client wrote it; WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    """The decoded path: PEP 3333 has its bytes in a string of Latin-1 characters."""
     path: str = environ.get("PATH_INFO", "")
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")

@@ -1,1 +1,1 @@
-"""OpenAI's API as clients see it: one module a route, its schemas, and the document that describes it."""
+"""OpenAI's API for clients: a module for each route, the schemas, and the OpenAPI document that describes them."""

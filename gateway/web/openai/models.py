@@ -1,4 +1,8 @@
-"""GET /v1/models: the names that a request may ask for."""
+"""
+GET /v1/models: the model names that requests may use.
+
+https://platform.openai.com/docs/api-reference/models
+"""
 
 from typing import Any
 
@@ -8,7 +12,7 @@ from gateway.errors import ModelNotFound
 from gateway.web.auth import require_api_key
 from gateway.web.rate_limit import rate_limited
 from gateway.web.respond import as_json
-from gateway.web.services import current_services
+from gateway.web.services import Services, current_services
 
 blueprint = Blueprint("models", __name__)
 
@@ -17,33 +21,40 @@ blueprint = Blueprint("models", __name__)
 @require_api_key
 @rate_limited
 def list_models() -> Response:
-    return as_json({"object": "list", "data": listed()})
+    """Every model that is configured, and every model that a provider lists."""
+    return as_json({"object": "list", "data": model_objects(current_services())})
 
 
+# `path`: a model's name may have slashes, also when the client escapes them, since gunicorn decodes %2F in PATH_INFO.
 @blueprint.get("/v1/models/<path:model>")
 @require_api_key
 @rate_limited
 def retrieve_model(model: str) -> Response:
-    """A model that is configured here, or else one that its provider says it has."""
-    for name, owner in current_services().registry.list_models():
+    """One model. Raises ModelNotFound."""
+    return as_json(find_model(current_services(), model))
+
+
+def find_model(services: Services, model: str) -> dict[str, Any]:
+    """The model that is configured under this name or else listed by its provider. Raises ModelNotFound."""
+    for name, owner in services.registry.list_models():
         if name == model:
-            return as_json(entry(name, owner, 0))
-    for found in listed():
-        if found["id"] == model:
-            return as_json(found)
+            return model_object(name, owner, 0)
+    for entry in model_objects(services):
+        if entry["id"] == model:
+            return entry
     raise ModelNotFound(f"The model {model[:200]!r} does not exist here.")
 
 
-def listed() -> list[dict[str, Any]]:
-    """What is configured, and what the providers say they have."""
-    found = current_services().provider_models.models()
-    created = {f"{provider}/{one.id}": one.created for provider, models in found.items() for one in models}
-    named = current_services().registry.list_models(
-        {provider: [one.id for one in models] for provider, models in found.items()}
-    )
-    return [entry(name, owner, created.get(name, 0)) for name, owner in named]
+def model_objects(services: Services) -> list[dict[str, Any]]:
+    """The models that are configured and those that providers list."""
+    models_by_provider = services.provider_models.models()
+    created = {
+        f"{provider}/{model.id}": model.created for provider, models in models_by_provider.items() for model in models
+    }
+    ids = {provider: [model.id for model in models] for provider, models in models_by_provider.items()}
+    return [model_object(name, owner, created.get(name, 0)) for name, owner in services.registry.list_models(ids)]
 
 
-def entry(name: str, owner: str, created: int) -> dict[str, Any]:
-    """OpenAI's model object."""
+def model_object(name: str, owner: str, created: int) -> dict[str, Any]:
+    """OpenAI's model object; `created` in unix seconds, 0 where it is unknown."""
     return {"id": name, "object": "model", "created": created, "owned_by": owner}
