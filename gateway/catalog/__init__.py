@@ -1,4 +1,4 @@
-"""What there is to call: vendors, what is known of their models, and where the name of a model leads.
+"""What can be called: vendors, what is known of their models, and the targets of a model name.
 
-Tables and look-ups. It knows of no request, no socket and no health.
+Tables and look-ups. Nothing here knows of requests, sockets or health.
 """

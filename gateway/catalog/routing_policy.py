@@ -1,39 +1,37 @@
-"""What is asked of the targets of one model name, beside which they are."""
+"""How the targets of one model name are used: their order, fallbacks, hedging and resumed streams."""
 
 from dataclasses import dataclass
 
 PRIORITY, WEIGHTED, ROUND_ROBIN = "priority", "weighted", "round-robin"
 LEAST_BUSY, LOWEST_LATENCY, LOWEST_COST, STICKY = "least-busy", "lowest-latency", "lowest-cost", "sticky"
 STRATEGIES = (PRIORITY, WEIGHTED, ROUND_ROBIN, LEAST_BUSY, LOWEST_LATENCY, LOWEST_COST, STICKY)
+# LiteLLM's names for the strategies that it has: https://docs.litellm.ai/docs/routing.
 LITELLM_STRATEGIES = {
     "simple-shuffle": WEIGHTED,
     "least-busy": LEAST_BUSY,
     "latency-based-routing": LOWEST_LATENCY,
     "cost-based-routing": LOWEST_COST,
 }
-"""LiteLLM's names for those that it has."""
-
-
+# A value of `hedge_after`: the 95th percentile of the target's recent latencies.
 P95 = "p95"
+# Fields of Policy, keys of the YAML file, and LiteLLM's names: https://docs.litellm.ai/docs/proxy/reliability.
 FALLBACK_KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """
-    `strategy` orders the targets; None: by their weights where any is given, else by priority, as they are listed.
+    """The routing policy of a model name."""
 
-    The fallbacks are model names, asked when the model's own targets are through: after any failure that another
-    target could cure, after a request too large for the model, after one that offended its content policy.
-    `continue_on_break`: a stream that broke off after content goes on with the next target. `hedge_after`: seconds, or
-    P95 of what the first target usually takes, after which a second one is asked beside it.
-    """
-
+    # The order of the targets. None: weighted if any target has a weight, else by priority.
     strategy: str | None = None
+    # Model names that are tried after the model's own targets: after a failure that another model may not have, after a
+    # request that was too large for the model, and after one that the provider's content policy refused.
     fallbacks: tuple[str, ...] = ()
     context_window_fallbacks: tuple[str, ...] = ()
     content_policy_fallbacks: tuple[str, ...] = ()
+    # Whether a stream that breaks after its first content is continued by the next target.
     continue_on_break: bool = False
+    # Seconds, or P95, without content from the first target, after which a second one is called in parallel.
     hedge_after: float | str | None = None
 
 

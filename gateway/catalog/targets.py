@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from gateway.catalog.model_info import UNKNOWN, ModelInfo
 from gateway.catalog.vendors import Vendor
 
+Identity = tuple[str, str, str, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A vendor as it is configured here: `base_url` without a slash at its end."""
+    """A vendor that the configuration enables; `base_url` has no slash at its end."""
 
     vendor: Vendor
     base_url: str
@@ -19,15 +21,13 @@ class Provider:
         return self.vendor.name
 
 
-Identity = tuple[str, str, str, str | None]
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """
-    One place where a request can be answered. `timeout` in seconds; `rpm`, `tpm`: requests and tokens a minute;
-    `max_parallel`: calls at once; `weight`: its share among the targets of one model name; `connect`, `first_content`
-    and `silence`: seconds, where they are others than usual.
+    A model of a provider that can serve a request.
+
+    Timeouts are in seconds; None means the one of Settings. `rpm` and `tpm`: requests and tokens per minute. `weight`: the
+    share among the targets of one model name. `max_parallel_requests`: per process.
     """
 
     provider: Provider
@@ -41,16 +41,16 @@ class Target:
     first_content_timeout: float | None = None
     idle_timeout: float | None = None
     model_info: ModelInfo = UNKNOWN
+    # Provider, base URL, model and key. Targets of several model names that are equal in these share health and limits.
     identity: Identity = field(init=False, repr=False, compare=False)
-    """What is the same target by whatever name: provider, base URL, model and key."""
 
     def __post_init__(self) -> None:
-        told = self.provider.name, self.provider.base_url, self.model, self.provider.key
-        object.__setattr__(self, "identity", told)
+        identity = self.provider.name, self.provider.base_url, self.model, self.provider.key
+        object.__setattr__(self, "identity", identity)  # the documented way for a frozen dataclass
 
     @property
     def name(self) -> str:
-        """What a person reads of it."""
+        """As logs show it."""
         return f"{self.provider.name}/{self.model}"
 
 

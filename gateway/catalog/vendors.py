@@ -1,4 +1,4 @@
-"""The vendors, one row each; a provider is a vendor that is turned on, a target a model of a provider."""
+"""The vendors, one row each; docs/providers.md names the page for each rule. A provider is a vendor that is configured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,34 +6,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """
-    What is known of a vendor's API; docs/providers.md says from which page.
-
-    Its environment variables are `<NAME>_BASE_URL` and `keys`, NAME in capitals with underscores. `also` are other
-    names for it in a model's address (LiteLLM's). `keyless`: it answers without a key, so that its base URL alone
-    turns it on. The rest is read by the OpenAI adapter alone:
-    `refuses`: documented OpenAI fields that the API answers with an error, or by its own page ignores; they are
-    dropped and reported. `messages[].name` stands for that field of every message.
-    `renames`: (model glob, OpenAI's field, the vendor's field).
-    `developer`: it knows the role `developer`; else that is sent as `system`.
-    `thoughts`: the field in which an assistant message takes its reasoning back; None: it refuses such a field.
-    `stream_usage`: it takes `stream_options`.
-    Of a request that ends with the beginning of an answer: models that match one of `prefills` carry it on, and others
-    where it is marked by `prefix`, if the base URL ends with `marked_at`; None: none does.
-    """
+    """A vendor's API. Only adapters read the fields from `unsupported` on."""
 
     name: str
     base_url: str
+    # The environment variables that an API key may be in; the first that is set counts.
     key_variables: tuple[str, ...] = ()
     dialect: str = "openai"
+    # Other names in `vendor/model`: LiteLLM's, https://docs.litellm.ai/docs/providers.
     aliases: tuple[str, ...] = ()
+    # Needs no API key: its base URL alone enables it.
     keyless: bool = False
+
+    # Paths of OpenAI's fields that the API refuses or, by its documentation, ignores. They are dropped and reported.
+    # `messages[].name` is that field of every message.
     unsupported: frozenset[str] = frozenset()
+    # (glob of models, OpenAI's field, the vendor's field).
     renames: tuple[tuple[str, str, str], ...] = ()
+    # Whether the API knows the role `developer`; otherwise it is sent as `system`.
     developer_role: bool = False
+    # The field of an assistant's message in which the API accepts its reasoning; None: it refuses such a field.
     reasoning_field: str | None = "reasoning_content"
+    # Whether the API accepts `stream_options`.
     stream_usage: bool = True
+    # Globs of the models that continue an assistant's message at the end of the request.
     prefill_models: tuple[str, ...] = ()
+    # The end of the base URLs under which the API continues such a message if it has `prefix: true`; None: nowhere.
     prefix_base_url: str | None = None
 
     @property
@@ -42,9 +40,10 @@ class Vendor:
         return f"{self.name.upper().replace('-', '_')}_BASE_URL"
 
 
-COMPLETION_TOKENS = ("*", "max_completion_tokens", "max_tokens")
+TO_MAX_TOKENS = ("*", "max_completion_tokens", "max_tokens")
 
-MISTRAL_REFUSES = frozenset(
+# What https://docs.mistral.ai/api/ does not list: Mistral answers 422 to any unknown field.
+MISTRAL_UNSUPPORTED = frozenset(
     {
         "audio",
         "function_call",
@@ -72,7 +71,9 @@ VENDORS: Mapping[str, Vendor] = {
             base_url="https://api.openai.com/v1",
             key_variables=("OPENAI_API_KEY",),
             developer_role=True,
+            # Chat completions have no field for it, and unknown ones are refused.
             reasoning_field=None,
+            # max_tokens is "not compatible with o-series models": https://platform.openai.com/docs/api-reference/chat/create.
             renames=(
                 ("o[0-9]*", "max_tokens", "max_completion_tokens"),
                 ("gpt-5*", "max_tokens", "max_completion_tokens"),
@@ -83,13 +84,14 @@ VENDORS: Mapping[str, Vendor] = {
             base_url="https://api.anthropic.com",
             key_variables=("ANTHROPIC_API_KEY",),
             dialect="anthropic",
-            # Newer ones refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
+            # Newer models refuse it: https://platform.claude.com/docs/en/build-with-claude/prefill-claudes-response.
             prefill_models=("claude-3*", "claude-*-4-0*", "claude-*-4-1*", "claude-*-4-2*", "claude-*-4-5*"),
         ),
         Vendor(
             name="groq",
             base_url="https://api.groq.com/openai/v1",
             key_variables=("GROQ_API_KEY",),
+            # https://console.groq.com/docs/openai: "will result in a 400 error".
             unsupported=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages[].name"}),
             reasoning_field="reasoning",
         ),
@@ -98,17 +100,20 @@ VENDORS: Mapping[str, Vendor] = {
             base_url="https://api.mistral.ai/v1",
             key_variables=("MISTRAL_API_KEY",),
             prefix_base_url="",
-            unsupported=MISTRAL_REFUSES,
-            renames=(COMPLETION_TOKENS, ("*", "seed", "random_seed")),
+            unsupported=MISTRAL_UNSUPPORTED,
+            renames=(TO_MAX_TOKENS, ("*", "seed", "random_seed")),
             reasoning_field=None,
-            stream_usage=False,
+            stream_usage=False,  # the usage is in the last chunk in any case
         ),
         Vendor(
             name="deepseek",
             base_url="https://api.deepseek.com/v1",
             key_variables=("DEEPSEEK_API_KEY",),
+            # https://api-docs.deepseek.com/guides/chat_prefix_completion: the base URL must be the one of the beta features.
             prefix_base_url="/beta",
-            renames=(COMPLETION_TOKENS,),
+            renames=(TO_MAX_TOKENS,),
+            # Thinking mode requires it in messages with tool calls: https://api-docs.deepseek.com/guides/thinking_mode.
+            reasoning_field="reasoning_content",
         ),
         Vendor(name="xai", base_url="https://api.x.ai/v1", key_variables=("XAI_API_KEY",)),
         Vendor(
@@ -116,7 +121,7 @@ VENDORS: Mapping[str, Vendor] = {
             base_url="https://openrouter.ai/api/v1",
             key_variables=("OPENROUTER_API_KEY",),
             developer_role=True,
-            reasoning_field="reasoning",
+            reasoning_field="reasoning",  # https://openrouter.ai/docs/use-cases/reasoning-tokens
         ),
         Vendor(
             name="together",
@@ -135,13 +140,15 @@ VENDORS: Mapping[str, Vendor] = {
             name="perplexity",
             base_url="https://api.perplexity.ai",
             key_variables=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
-            renames=(COMPLETION_TOKENS,),
+            renames=(TO_MAX_TOKENS,),
             reasoning_field=None,
         ),
         Vendor(
             name="cerebras",
             base_url="https://api.cerebras.ai/v1",
             key_variables=("CEREBRAS_API_KEY",),
+            # It "does not expose developer directly": https://inference-docs.cerebras.ai/resources/openai. The page once
+            # listed `parallel_tool_calls` as well, but the API accepts it.
             unsupported=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
             reasoning_field="reasoning",
         ),
@@ -157,23 +164,27 @@ VENDORS: Mapping[str, Vendor] = {
             name="sambanova",
             base_url="https://api.sambanova.ai/v1",
             key_variables=("SAMBANOVA_API_KEY",),
+            # Ignored: https://docs.sambanova.ai/docs/en/features/openai-compatibility.
             unsupported=frozenset({"presence_penalty", "frequency_penalty", "logit_bias"}),
         ),
         Vendor(
             name="huggingface",
             base_url="https://router.huggingface.co/v1",
             key_variables=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+            # It routes to other companies' servers, some of which refuse unknown fields.
             reasoning_field=None,
         ),
         Vendor(
             name="github-models",
             base_url="https://models.github.ai/inference",
+            # Not GITHUB_TOKEN: many environments have one for other purposes.
             key_variables=("GITHUB_MODELS_API_KEY", "GITHUB_API_KEY"),
             aliases=("github", "github_models"),
             reasoning_field=None,
         ),
         Vendor(
             name="dashscope",
+            # Keys belong to a region; docs/providers.md has the base URLs of the others.
             base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
             key_variables=("DASHSCOPE_API_KEY",),
             aliases=("qwencloud", "alibaba"),
@@ -200,7 +211,7 @@ VENDORS: Mapping[str, Vendor] = {
         ),
         Vendor(
             name="vllm",
-            base_url="http://localhost:8000/v1",
+            base_url="http://localhost:8000/v1",  # vLLM's default port, and the gateway's
             key_variables=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
             aliases=("hosted_vllm",),
             keyless=True,
@@ -216,24 +227,24 @@ VENDORS: Mapping[str, Vendor] = {
     )
 }
 
+# By name and by alias.
 VENDORS_BY_NAME: Mapping[str, Vendor] = {
     name: vendor for vendor in VENDORS.values() for name in (vendor.name, *vendor.aliases)
 }
-"""A vendor by any of the names that it has in a model's address."""
 
+# Any other server that speaks OpenAI's format.
 GENERIC = VENDORS["openai-compatible"]
-"""Whoever speaks OpenAI's format and is nobody known."""
+# The built-in provider: it answers without a model or network.
 ECHO = VENDORS["echo"]
-"""The built-in stand-in: no vendor, no network."""
 
-ENDINGS: Mapping[str, tuple[str, ...]] = {
+# By dialect: the paths that an adapter appends to a base URL, and that base URLs are often copied with.
+ENDPOINTS: Mapping[str, tuple[str, ...]] = {
     "openai": ("/chat/completions",),
     "anthropic": ("/v1/messages", "/v1"),
 }
-"""What people write after a base URL, by dialect, though the adapter adds it."""
 
 
 def strip_endpoint(vendor: Vendor, url: str) -> str:
-    """`url` without what the adapter of `vendor` adds to a base URL."""
-    ending = next((ending for ending in ENDINGS.get(vendor.dialect, ()) if url.endswith(ending)), "")
-    return url.removesuffix(ending)
+    """`url` as a base URL, without the path that the adapter of `vendor` appends."""
+    endpoint = next((path for path in ENDPOINTS.get(vendor.dialect, ()) if url.endswith(path)), "")
+    return url.removesuffix(endpoint)

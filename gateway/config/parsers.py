@@ -1,9 +1,9 @@
 """
-The values of a configuration, as the environment (text) or a YAML file (typed) has them.
+Parsers of configuration values, from the environment (always text) or from a YAML file (typed).
 
-Each reader takes what was written and raises ValueError to say what it has to be: never what it was, which may be a
-secret in the wrong place. No import here may pull in ssl or requests: gunicorn reads the configuration before gevent
-has patched them.
+A parser returns the value, or raises ValueError with what the value must be. The message never quotes the raw value,
+which may be a secret in the wrong variable. Nothing here may import ssl or requests: gunicorn reads the configuration
+before gevent patches the standard library.
 """
 
 import math
@@ -17,176 +17,246 @@ Parser = Callable[[Any], Any]
 
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
-BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 SIZE = re.compile(r"(\d{1,15})\s*([a-z]*)", re.IGNORECASE)
+SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
+# The grammar of limits.parse_many, which cannot be called here because the package `limits` imports ssl. Stricter in one
+# point: parse_many reads a period of 0 as 1.
+RATE_LIMIT = r"\s*[0-9]+\s*(/|\s*per\s*)\s*([1-9][0-9]*)?\s*(second|minute|hour|day|month|year)s?\s*"
+RATE_LIMITS = re.compile(rf"{RATE_LIMIT}([,;|]{RATE_LIMIT})*", re.IGNORECASE)
+# The URL schemes of the package `limits`: https://limits.readthedocs.io/en/stable/storage.html.
 REDIS_SCHEMES = frozenset(
     f"{store}{kind}" for store in ("redis", "valkey") for kind in ("", "s", "+unix", "+cluster", "+sentinel")
 )
-ONE_LIMIT = r"\s*[0-9]+\s*(/|\s*per\s*)\s*([1-9][0-9]*)?\s*(second|minute|hour|day|month|year)s?\s*"
-RATE_LIMITS = re.compile(rf"{ONE_LIMIT}([,;|]{ONE_LIMIT})*", re.IGNORECASE)
-"""What limits.parse_many takes; that itself would import ssl."""
+HOST = re.compile(r"[0-9a-zA-Z.:_-]+")
+# LiteLLM's reference to an environment variable: https://docs.litellm.ai/docs/proxy/configs.
+REFERENCE = "os.environ/"
+# Any other empty variable counts as unset: a copied .env.example may have lines such as `PORT=`.
 EMPTY_MEANS_NONE = ("RATE_LIMIT", "CORS_ORIGINS")
-"""Variables whose empty value says `none`; elsewhere it says nothing."""
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
-    """What a variable says; None where it says nothing."""
-    written = environ.get(name, "").strip()
-    return written if written or (name in environ and name in EMPTY_MEANS_NONE) else None
+    """The stripped value of a variable; None where it is unset or empty."""
+    raw = environ.get(name, "").strip()
+    return raw if raw or (name in environ and name in EMPTY_MEANS_NONE) else None
+
+
+def is_set(raw: Any) -> bool:
+    """Whether a key of the YAML file has a value; as with a variable, an empty one counts as unset."""
+    return raw is not None and raw != ""
 
 
 class ConfigReport:
-    """One reading of the configuration: what was wrong, and what deserves a warning."""
+    """The errors and warnings of one reading of the configuration. Errors begin with the path of the value."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.warnings: list[str] = []
 
-    def value(self, path: str, reader: Parser, written: Any, default: Any = None) -> Any:
-        """What `reader` makes of `written`; a fault at `path`, and `default`, where it is nothing good."""
+    def parse(self, path: str, parser: Parser, raw: Any, default: Any = None) -> Any:
+        """The parsed value; where the parser raises ValueError, an error is recorded and `default` is returned."""
         try:
-            return reader(written)
-        except ValueError as fault:
-            self.errors.append(f"{path}: {fault}")
+            return parser(raw)
+        except ValueError as error:
+            self.errors.append(f"{path}: {error}")
             return default
 
 
-def integer(least: int, most: int | None = None) -> Parser:
-    """A whole number."""
-    span = f"from {least} to {most}" if most is not None else f"of at least {least}"
+def from_environment(parser: Parser, environ: Mapping[str, str]) -> Parser:
+    """`parser` for a value of the YAML file that may be, or contain, a reference `os.environ/NAME`."""
 
-    def reader(written: Any) -> int:
-        if isinstance(written, bool) or not re.fullmatch(r"[+-]?\d{1,15}", str(written)):
-            raise ValueError(f"must be a whole number {span}")
-        number = int(written)
-        if number < least or (most is not None and number > most):
-            raise ValueError(f"must be a whole number {span}")
-        return number
+    def resolve(raw: Any) -> Any:
+        if isinstance(raw, dict):
+            return {key: resolve(value) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [resolve(value) for value in raw]
+        if not isinstance(raw, str) or not raw.startswith(REFERENCE):
+            return raw
+        name = raw.removeprefix(REFERENCE)
+        if not environ.get(name, "").strip():
+            raise ValueError(f"{name} is not set in the environment")
+        return environ[name].strip()
 
-    return reader
+    return lambda raw: parser(resolve(raw))
 
 
-def number(least: float, *, open: bool = False) -> Parser:
-    """A finite number of at least `least`, or, where `open`, above it."""
-    span = f"above {least:g}" if open else f"of at least {least:g}"
+def integer(minimum: int, maximum: int | None = None) -> Parser:
+    bounds = f"from {minimum} to {maximum}" if maximum is not None else f"of at least {minimum}"
 
-    def reader(written: Any) -> float:
-        try:
-            value = math.nan if isinstance(written, bool) else float(written)
-        except (TypeError, ValueError):
-            value = math.nan
-        if not math.isfinite(value) or value < least or (open and value == least):
-            raise ValueError(f"must be a number {span}")
+    def parse(raw: Any) -> int:
+        # bool is a subclass of int: `port: true` would be port 1. int() also accepts "8_000".
+        if isinstance(raw, bool) or not re.fullmatch(r"[+-]?\d{1,15}", str(raw)):
+            raise ValueError(f"must be a whole number {bounds}")
+        value = int(raw)
+        if value < minimum or (maximum is not None and value > maximum):
+            raise ValueError(f"must be a whole number {bounds}")
         return value
 
-    return reader
+    return parse
 
 
-def boolean(written: Any) -> bool:
-    word = str(written).lower()
+def number(minimum: float, *, exclusive: bool = False) -> Parser:
+    """A finite number of at least `minimum`, or above it if `exclusive`."""
+    bounds = f"above {minimum:g}" if exclusive else f"of at least {minimum:g}"
+
+    def parse(raw: Any) -> float:
+        try:
+            value = math.nan if isinstance(raw, bool) else float(raw)
+        except (TypeError, ValueError):
+            value = math.nan
+        # float() accepts "nan" and "inf"; as a timeout, a socket would refuse both.
+        if not math.isfinite(value) or value < minimum or (exclusive and value == minimum):
+            raise ValueError(f"must be a number {bounds}")
+        return value
+
+    return parse
+
+
+positive_number = number(0, exclusive=True)
+
+
+def boolean(raw: Any) -> bool:
+    word = str(raw).lower()
     if word not in TRUE_WORDS + FALSE_WORDS:
         raise ValueError("must be on or off (1, 0, true, false, yes, no)")
     return word in TRUE_WORDS
 
 
 def choice(*words: str) -> Parser:
-    def reader(written: Any) -> str:
-        word = str(written).lower()
+    def parse(raw: Any) -> str:
+        word = str(raw).lower()
         if word not in words:
             raise ValueError(f"must be one of {', '.join(words)}")
         return word
 
-    return reader
+    return parse
 
 
-def size(written: Any) -> int:
-    """Bytes: `20mb`, `512kb`, `1048576`; a kilobyte has 1024."""
-    match = SIZE.fullmatch(str(written))
-    if match is None or match[2].lower() not in BYTES or int(match[1]) == 0:
+def size_in_bytes(raw: Any) -> int:
+    """`20mb`, `512kb` or `1048576`; 1 kB is 1024 bytes."""
+    match = SIZE.fullmatch(str(raw))
+    if match is None or match[2].lower() not in SIZE_UNITS or int(match[1]) == 0:
         raise ValueError("must be a size such as 20mb, 512kb or a number of bytes")
-    return int(match[1]) * BYTES[match[2].lower()]
+    return int(match[1]) * SIZE_UNITS[match[2].lower()]
 
 
-def text(written: Any) -> str:
-    if not isinstance(written, str) or not written.strip():
+def text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip():
         raise ValueError("must be text")
-    return written.strip()
+    return raw.strip()
 
 
-def comma_separated(written: Any) -> tuple[str, ...]:
-    """What stands between commas."""
-    return tuple(part for part in (part.strip() for part in str(written).split(",")) if part)
+def mapping(raw: Any) -> dict[Any, Any]:
+    match raw:
+        case dict():
+            return raw
+    raise ValueError("must be a mapping")
 
 
-def pairs(written: Any) -> dict[str, str]:
-    """`left=right` between commas."""
-    halves = [part.partition("=") for part in comma_separated(written)]
-    if not all(left.strip() and right.strip() for left, _, right in halves):
+def optional_mapping(raw: Any) -> dict[Any, Any]:
+    return {} if raw is None else mapping(raw)
+
+
+def optional_list(raw: Any) -> list[Any]:
+    match raw:
+        case None:
+            return []
+        case list():
+            return raw
+    raise ValueError("must be a list")
+
+
+def comma_separated(raw: Any) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in str(raw).split(",")) if part)
+
+
+def key_value_pairs(raw: Any) -> dict[str, str]:
+    """`key=value,key=value`."""
+    pairs = [part.partition("=") for part in comma_separated(raw)]
+    if not all(key.strip() and value.strip() for key, _, value in pairs):
         raise ValueError("must be pairs such as gpt-4=anthropic/claude-sonnet-4-6, separated by commas")
-    return {left.strip(): right.strip() for left, _, right in halves}
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def secret(written: Any) -> str:
-    """A key, as a header can carry it."""
-    key = text(written)
+def wildcard_name(raw: Any) -> str:
+    """A model name with at most one `*`."""
+    name = text(raw)
+    if name.count("*") > 1:
+        raise ValueError("may have at most one *")
+    return name
+
+
+def model_map(raw: Any) -> dict[str, str]:
+    return {wildcard_name(alias): model for alias, model in key_value_pairs(raw).items()}
+
+
+def secret(raw: Any) -> str:
+    key = text(raw)
+    # It is sent in a header: visible ASCII only (RFC 9110, section 5.5), and no space inside a bearer token (RFC 6750,
+    # section 2.1).
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("must be a key of printable ASCII characters without spaces")
     return key
 
 
-def secrets(written: Any) -> tuple[str, ...]:
-    return tuple(secret(key) for key in comma_separated(written))
+def secrets(raw: Any) -> tuple[str, ...]:
+    return tuple(secret(key) for key in comma_separated(raw))
 
 
-def rate_limit(written: Any) -> str:
-    if written and not RATE_LIMITS.fullmatch(str(written)):
+def rate_limit(raw: Any) -> str:
+    if raw and not RATE_LIMITS.fullmatch(str(raw)):
         raise ValueError("must be a limit such as '100 per 15 minutes' or '10/second;500/hour', or empty for none")
-    return str(written)
+    return str(raw)
 
 
-def web_url(written: Any) -> str:
-    """A base URL, without the slash at its end."""
-    wrong = ValueError("must be a base URL that begins with http:// or https://, without ?, # and user:password@")
-    url = text(written)
+def host(raw: Any) -> str:
+    if not HOST.fullmatch(text(raw)):
+        raise ValueError("must be a host name or an address to listen on, without a port")
+    return text(raw)
+
+
+def base_url(raw: Any) -> str:
+    """An http or https URL without a slash at its end."""
+    error = ValueError("must be a base URL that begins with http:// or https://, without ?, # and user:password@")
+    url = text(raw)
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _ = parts.port  # raises ValueError where it is no number from 0 to 65535
     except ValueError:
-        raise wrong from None
+        raise error from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or not url.isprintable():
-        raise wrong
+        raise error
+    # The adapter appends a path, which would become part of a query or fragment. RFC 3986, section 3.2.1, deprecates
+    # passwords in URLs.
     if {" ", "?", "#"} & set(url) or "@" in parts.netloc:
-        raise wrong
+        raise error
+    # A label of a host name has 1 to 63 octets (RFC 1035, section 2.3.4). With others, socket.getaddrinfo raises
+    # UnicodeError, which is no OSError.
     if any(not 0 < len(label) < 64 for label in parts.hostname.removesuffix(".").split(".")):
-        raise wrong
+        raise error
     return url.rstrip("/")
 
 
-def redis_url(written: Any) -> str:
-    """The URL of a Redis or Valkey, which speak one protocol: redis-py serves both."""
-    scheme, found, rest = text(written).partition("://")
-    if scheme.lower() not in REDIS_SCHEMES or not found or not rest:
+def redis_url(raw: Any) -> str:
+    scheme, separator, rest = text(raw).partition("://")
+    if scheme.lower() not in REDIS_SCHEMES or not separator or not rest:
         raise ValueError("must be a URL such as redis://localhost:6379/0 (or rediss, valkey, valkeys)")
+    # Valkey speaks the protocol of Redis: redis-py serves both, and `limits` would want valkey-py for the other schemes.
     return f"{scheme.lower().replace('valkey', 'redis')}://{rest}"
 
 
-def proxy_url(written: Any) -> str:
-    """Of a forward proxy, which may want a user and a password."""
-    parts = urlsplit(text(written))
+def proxy_url(raw: Any) -> str:
+    parts = urlsplit(text(raw))
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError("must be the URL of a proxy, http://[user:password@]host:port")
-    return text(written)
+    return text(raw)
 
 
-def certificates(written: Any) -> str:
-    if not Path(text(written)).exists():
-        raise ValueError("must be a file or a folder of certificates: there is none")
-    return text(written)
+def path(raw: Any) -> Path:
+    return Path(text(raw)).expanduser()
 
 
-def pattern(written: Any) -> str:
-    """A model name with at most one star."""
-    name = text(written)
-    if name.count("*") > 1:
-        raise ValueError("may have one * at most")
-    return name
+def certificates(raw: Any) -> str:
+    """The path of a file or a folder of CA certificates."""
+    if not Path(text(raw)).exists():
+        raise ValueError("must be a file or a folder of certificates: it does not exist")
+    return text(raw)

@@ -1,293 +1,165 @@
-"""The YAML file that GATEWAY_CONFIG names, in the shape of LiteLLM's config.yaml; docs/configuration.md has its keys."""
+"""
+The YAML file that GATEWAY_CONFIG names.
+
+It has the shape of LiteLLM's config.yaml, https://docs.litellm.ai/docs/proxy/configs, so that an existing one works.
+docs/configuration.md lists the keys.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from gateway.catalog.registry import split_address, with_model_info
 from gateway.catalog.routing_policy import DEFAULT_POLICY, Policy
-from gateway.catalog.targets import Provider, Target
-from gateway.catalog.vendors import GENERIC, Vendor, strip_endpoint
-from gateway.config.parsers import ConfigReport, Parser, boolean, integer, number, pattern, secret, text, web_url
-from gateway.config.yaml_routing import FALLBACKS, NOT_DONE, ROUTING, policies
+from gateway.catalog.targets import Provider, Targets
+from gateway.config import yaml_model_list
+from gateway.config.parsers import (
+    ConfigReport,
+    Parser,
+    boolean,
+    from_environment,
+    integer,
+    is_set,
+    optional_list,
+    optional_mapping,
+    positive_number,
+    secret,
+    text,
+    wildcard_name,
+)
+from gateway.config.yaml_routing import FALLBACK_SETTINGS, ROUTING_SETTINGS, UNSUPPORTED_STRATEGIES, policies
 
-FROM_ENVIRONMENT = "os.environ/"
+Sections = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
-    """What the file says: targets by model name, other names for models, and settings by their field in Settings."""
+    """What a file defines; `settings` by the names of the fields of Settings."""
 
-    models: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    models: Mapping[str, Targets] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     master_key: str | None = field(default=None, repr=False)
-    scalars: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     policy: Policy = DEFAULT_POLICY
 
 
-def attempts(written: Any) -> int:
-    return int(integer(0)(written)) + 1
+def max_attempts(raw: Any) -> int:
+    """From `num_retries`: the first attempt is no retry."""
+    return int(integer(0)(raw)) + 1
 
 
-def refusing(written: Any) -> bool:
-    return not boolean(written)
+def strict(raw: Any) -> bool:
+    """From `drop_params`, the opposite."""
+    return not boolean(raw)
 
 
-def aliases(written: Any) -> dict[str, str]:
-    """LiteLLM writes a model's name, or {model, hidden}."""
-    match written:
+def model_aliases(raw: Any) -> dict[str, str]:
+    """`{alias: model}` or `{alias: {model: ..., hidden: true}}`: LiteLLM's `model_group_alias` takes both."""
+    match raw:
         case dict():
-            meant = {name: to.get("model") if isinstance(to, dict) else to for name, to in written.items()}
-            return {pattern(name): text(to) for name, to in meant.items()}
-    raise ValueError("must be names and the models that they stand for")
+            models = {alias: to.get("model") if isinstance(to, dict) else to for alias, to in raw.items()}
+            return {wildcard_name(alias): text(model) for alias, model in models.items()}
+    raise ValueError("must be a mapping of aliases to model names")
 
 
-ENTRY = ("model_name", "litellm_params", "model_info")
-INFO: Mapping[str, tuple[str, Parser]] = {
-    "max_input_tokens": ("context_window", integer(1)),
-    "supports_vision": ("vision", boolean),
-    "supports_function_calling": ("tools", boolean),
-    "supports_response_schema": ("json_schema", boolean),
-    "supports_reasoning": ("reasoning", boolean),
-    "input_cost_per_token": ("input_cost", number(0)),
-    "output_cost_per_token": ("output_cost", number(0)),
-}
-"""What model_info says of a model, and the fact that it is."""
-PARAMS: Mapping[str, Parser] = {
-    "model": pattern,
-    "api_base": web_url,
-    "api_key": secret,
-    "timeout": number(0, open=True),
-    "rpm": integer(1),
-    "tpm": integer(1),
-    "weight": number(0),
-    "max_parallel_requests": integer(1),
-    "connect_timeout": number(0, open=True),
-    "first_content_timeout": number(0, open=True),
-    "silence_timeout": number(0, open=True),
-}
+# Section: key: (name of the value, parser). Where two keys set the same value, the first of them wins.
 SECTIONS: Mapping[str, Mapping[str, tuple[str, Parser]]] = {
     "router_settings": {
-        "num_retries": ("retry_max_attempts", attempts),
-        "timeout": ("request_timeout", number(0, open=True)),
-        "model_group_alias": ("aliases", aliases),
-        **ROUTING,
+        "num_retries": ("retry_max_attempts", max_attempts),
+        "timeout": ("request_timeout", positive_number),
+        "model_group_alias": ("aliases", model_aliases),
+        **ROUTING_SETTINGS,
     },
     "litellm_settings": {
-        "num_retries": ("retry_max_attempts", attempts),
-        "request_timeout": ("request_timeout", number(0, open=True)),
-        "drop_params": ("strict", refusing),
-        **FALLBACKS,
+        "num_retries": ("retry_max_attempts", max_attempts),
+        "request_timeout": ("request_timeout", positive_number),
+        "drop_params": ("strict", strict),
+        **FALLBACK_SETTINGS,
     },
     "general_settings": {"master_key": ("master_key", secret)},
 }
-"""Section, key, and what it sets; of two keys that set the same, the first one here wins."""
+# The values of SECTIONS that are no fields of Settings.
+NOT_SETTINGS = frozenset({"aliases", "master_key", *(name for name, _ in ROUTING_SETTINGS.values())})
 
 
-def known_keys() -> set[str]:
-    """Every key that means something here, as docs/configuration.md writes it."""
-    entry = {"model_list[].model_name"}
-    params = {f"model_list[].litellm_params.{key}" for key in PARAMS}
-    info = {f"model_list[].model_info.{key}" for key in INFO}
-    return entry | params | info | {f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys}
+def supported_keys() -> set[str]:
+    """Every key that has an effect, as docs/configuration.md writes it."""
+    return {
+        "model_list[].model_name",
+        *(f"model_list[].litellm_params.{key}" for key in yaml_model_list.LITELLM_PARAMS),
+        *(f"model_list[].model_info.{key}" for key in yaml_model_list.MODEL_INFO),
+        *(f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys),
+    }
 
 
-def read(
-    name: str, written: str, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
+def parse(
+    name: str, content: str, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
 ) -> ConfigFile:
-    """
-    The file called `name` with the text `written`; its faults and warnings go to `reading`.
-
-    `usual`: every vendor with the base URL and key that the environment has for it.
-    """
-    tree = report.value(name, _tree, written, {})
-    listed = _list(tree.get("model_list"), f"{name}: model_list", report)
-    sections = {section: _mapping(tree.get(section), f"{name}: {section}", report) for section in SECTIONS}
-    settings = _settings(name, sections, environ, report)
-    report.warnings.extend(f"{name}: {warning}" for warning in _warnings(tree, sections))
-    policy, by_name = policies(settings)
+    """The configuration in the `content` of the file called `name`; errors and warnings are added to `report`."""
+    root = report.parse(name, _root, content, {})
+    entries = report.parse(f"{name}: model_list", optional_list, root.get("model_list"), [])
+    sections = {
+        section: report.parse(f"{name}: {section}", optional_mapping, root.get(section), {}) for section in SECTIONS
+    }
+    values = _values(name, sections, environ, report)
+    report.warnings.extend(f"{name}: {warning}" for warning in _warnings(root, sections))
+    policy, model_policies = policies(values)
     return ConfigFile(
-        models=_models(name, listed, environ, default_providers, report),
-        aliases=settings.pop("aliases", {}),
-        master_key=settings.pop("master_key", None),
-        scalars=settings,
+        models=yaml_model_list.model_targets(f"{name}: model_list", entries, environ, default_providers, report),
+        aliases=values.get("aliases", {}),
+        master_key=values.get("master_key"),
+        settings={field: value for field, value in values.items() if field not in NOT_SETTINGS},
         policy=policy,
-        policies=by_name,
+        policies=model_policies,
     )
 
 
-def _tree(written: str) -> Any:
+def _root(content: str) -> dict[Any, Any]:
     try:
-        tree = yaml.safe_load(written)
+        root = yaml.safe_load(content)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = re.sub(r"'[^']*'|\"[^\"]*\"", "...", error.problem or "")  # it quotes the file, which holds keys
-        raise ValueError(f"{where}is not YAML: {problem}") from None
+        position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        # PyYAML's message quotes the file, which may hold keys.
+        problem = re.sub(r"'[^']*'|\"[^\"]*\"", "...", error.problem or "")
+        raise ValueError(f"{position}is not YAML: {problem}") from None
+    # safe_load raises RecursionError for deep nesting, and ValueError for a date such as 2024-99-99.
     except (yaml.YAMLError, RecursionError, ValueError):
         raise ValueError("is not YAML") from None
-    if tree is not None and not isinstance(tree, dict):
-        raise ValueError("must be a mapping with model_list, router_settings, ...")
-    return tree or {}
+    match root:
+        case None:
+            return {}
+        case dict():
+            return root
+    raise ValueError("must be a mapping with model_list, router_settings, ...")
 
 
-def _mapping(written: Any, path: str, report: ConfigReport) -> Mapping[str, Any]:
-    if written is not None and not isinstance(written, dict):
-        report.errors.append(f"{path}: must be a mapping")
-    return written if isinstance(written, dict) else {}
-
-
-def _list(written: Any, path: str, report: ConfigReport) -> list[Any]:
-    if written is not None and not isinstance(written, list):
-        report.errors.append(f"{path}: must be a list")
-    return written if isinstance(written, list) else []
-
-
-def _said(written: Any) -> bool:
-    return written is not None and written != ""
-
-
-def _resolved(reader: Parser, environ: Mapping[str, str]) -> Parser:
-    """`reader` for a value that may say `os.environ/NAME`, or have values in it that do."""
-
-    def resolve(written: Any) -> Any:
-        if isinstance(written, dict):
-            return {key: resolve(value) for key, value in written.items()}
-        if isinstance(written, list):
-            return [resolve(value) for value in written]
-        if not isinstance(written, str) or not written.startswith(FROM_ENVIRONMENT):
-            return written
-        name = written.removeprefix(FROM_ENVIRONMENT)
-        if not environ.get(name, "").strip():
-            raise ValueError(f"{name} is not set in the environment")
-        return environ[name].strip()
-
-    return lambda written: reader(resolve(written))
-
-
-def _settings(
-    name: str, sections: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], report: ConfigReport
-) -> dict[str, Any]:
-    found = [
-        (field, report.value(f"{name}: {section}.{key}", _resolved(reader, environ), sections[section][key]))
+def _values(name: str, sections: Sections, environ: Mapping[str, str], report: ConfigReport) -> dict[str, Any]:
+    values = [
+        (
+            value_name,
+            report.parse(f"{name}: {section}.{key}", from_environment(parser, environ), sections[section][key]),
+        )
         for section, keys in SECTIONS.items()
-        for key, (field, reader) in keys.items()
-        if _said(sections[section].get(key))
+        for key, (value_name, parser) in keys.items()
+        if is_set(sections[section].get(key))
     ]
-    return {field: value for field, value in reversed(found) if value is not None}
+    return {value_name: value for value_name, value in reversed(values) if value is not None}
 
 
-def _models(
-    name: str,
-    listed: list[Any],
-    environ: Mapping[str, str],
-    default_providers: Mapping[str, Provider],
-    report: ConfigReport,
-) -> dict[str, tuple[Target, ...]]:
-    entries = [
-        entry
-        for index, written in enumerate(listed)
-        for entry in _entry(f"{name}: model_list[{index}]", written, environ, default_providers, report)
-    ]
-    return {named: tuple(target for other, target in entries if other == named) for named, _ in entries}
-
-
-def _entry(
-    path: str, written: Any, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
-) -> Iterator[tuple[str, Target]]:
-    """The name and the target of one entry of model_list; nothing where it has a fault, or adds nothing."""
-    before = len(report.errors)
-    entry = _mapping(written if written is not None else "", path, report)
-    if len(report.errors) > before:
-        return
-    params = _mapping(entry.get("litellm_params"), f"{path}.litellm_params", report)
-    named = report.value(f"{path}.model_name", pattern, entry.get("model_name"))
-    said = {
-        key: report.value(f"{path}.litellm_params.{key}", _resolved(reader, environ), params.get(key))
-        for key, reader in PARAMS.items()
-        if _said(params.get(key)) or key == "model"
-    }
-    info = _mapping(entry.get("model_info"), f"{path}.model_info", report)
-    facts = {
-        fact: report.value(f"{path}.model_info.{key}", _resolved(reader, environ), info[key])
-        for key, (fact, reader) in INFO.items()
-        if _said(info.get(key))
-    }
-    if len(report.errors) > before or (named == said["model"] == "*" and "api_base" not in said):
-        return  # "*" for "*" says what is so anyway: a model goes to the vendor that its name says
-    target = report.value(f"{path}.litellm_params", lambda params: _target(named, params, default_providers), said)
-    if target is not None and facts:
-        target = replace(with_model_info(target), model_info=replace(with_model_info(target).model_info, **facts))
-    if target is not None:
-        yield named, target
-
-
-def _target(named: str, params: Mapping[str, Any], default_providers: Mapping[str, Provider]) -> Target:
-    if "*" in params["model"] and "*" not in named:
-        raise ValueError("model has a * that model_name has nothing for")
-    vendor, model = _upstream(params)
-    provider = _provider(vendor, params, default_providers[vendor.name])
-    limits: dict[str, Any] = {key: params.get(key) for key in ("timeout", "rpm", "tpm", "weight")}
-    return Target(
-        provider,
-        model,
-        **limits,
-        max_parallel_requests=params.get("max_parallel_requests"),
-        connect_timeout=params.get("connect_timeout"),
-        first_content_timeout=params.get("first_content_timeout"),
-        idle_timeout=params.get("silence_timeout"),
-    )
-
-
-def _upstream(params: Mapping[str, Any]) -> tuple[Vendor, str]:
-    match split_address(params["model"]):
-        case (vendor, model) if model:
-            return vendor, model
-        case None if "api_base" in params:
-            return GENERIC, params["model"]
-    raise ValueError("model names no vendor known here: write vendor/model, or give api_base")
-
-
-def _provider(vendor: Vendor, params: Mapping[str, Any], default_providers: Provider) -> Provider:
-    base_url = strip_endpoint(vendor, params["api_base"]) if "api_base" in params else default_providers.base_url
-    key = params.get("api_key", default_providers.key)
-    if not base_url:
-        raise ValueError(f"api_base is needed, or {vendor.base_url_variable}")
-    if key is None and not vendor.keyless and "api_base" not in params:
-        raise ValueError(f"api_key is needed, or {vendor.key_variables[0]}")
-    return (
-        default_providers
-        if (base_url, key) == (default_providers.base_url, default_providers.key)
-        else Provider(vendor, base_url, key)
-    )
-
-
-def _warnings(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    unknown = dict.fromkeys((*_unknown_sections(tree, sections), *_unknown_of_models(tree.get("model_list"))))
+def _warnings(root: Mapping[Any, Any], sections: Sections) -> Iterator[str]:
+    unknown = dict.fromkeys((*_unknown_keys(root, sections), *yaml_model_list.unknown_keys(root.get("model_list"))))
     if unknown:
-        yield f"these keys mean nothing here: {', '.join(unknown)}"
-    wanted = sections["router_settings"].get("routing_strategy")
-    if wanted in NOT_DONE:
-        yield f"router_settings.routing_strategy: {wanted} is not done here; targets are shared out by weight"
+        yield f"unknown keys are ignored: {', '.join(unknown)}"
+    strategy = sections["router_settings"].get("routing_strategy")
+    if strategy in UNSUPPORTED_STRATEGIES:
+        yield f"router_settings.routing_strategy: {strategy} is not supported; targets are chosen by weight instead"
 
 
-def _unknown_sections(tree: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield from (str(key) for key in tree if key not in ("model_list", *SECTIONS))
-    for section, said in sections.items():
-        yield from (f"{section}.{key}" for key in said if key not in SECTIONS[section])
-
-
-def _unknown_of_models(listed: Any) -> Iterator[str]:
-    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    for entry in entries:
-        yield from (f"model_list[].{key}" for key in entry if key not in ENTRY)
-        params = entry.get("litellm_params")
-        if isinstance(params, dict):
-            yield from (f"model_list[].litellm_params.{key}" for key in params if key not in PARAMS)
-        info = entry.get("model_info")
-        if isinstance(info, dict):
-            yield from (f"model_list[].model_info.{key}" for key in info if key not in (*INFO, "id", "mode"))
+def _unknown_keys(root: Mapping[Any, Any], sections: Sections) -> Iterator[str]:
+    yield from (str(key) for key in root if key not in ("model_list", *SECTIONS))
+    for section, keys in sections.items():
+        yield from (f"{section}.{key}" for key in keys if key not in SECTIONS[section])

@@ -1,95 +1,100 @@
-"""What the YAML file asks of the targets of model names: strategies, fallbacks, hedges, streams that go on."""
+"""The routing keys of the YAML file: strategies, fallbacks, hedging and resumed streams, by model name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.catalog.routing_policy import FALLBACK_KINDS, LITELLM_STRATEGIES, P95, STRATEGIES, WEIGHTED, Policy
-from gateway.config.parsers import Parser, boolean, choice, number, text
+from gateway.config.parsers import FALSE_WORDS, Parser, boolean, choice, positive_number, text
 
-EVERY = "*"
-"""LiteLLM's name for all models that have no fallbacks of their own."""
-NOT_DONE = ("usage-based-routing", "usage-based-routing-v2")
-"""LiteLLM's strategies without one of ours."""
-
-
-def strategy(written: Any) -> str | None:
-    """The strategy by our name, or by LiteLLM's."""
-    word = choice(*STRATEGIES, *LITELLM_STRATEGIES, *NOT_DONE)(written)
-    return LITELLM_STRATEGIES.get(word, word) if word not in NOT_DONE else WEIGHTED
+# LiteLLM's name for all models without fallbacks of their own.
+ALL_MODELS = "*"
+# LiteLLM's strategies that have no equivalent here.
+UNSUPPORTED_STRATEGIES = ("usage-based-routing", "usage-based-routing-v2")
 
 
-def names(written: Any) -> tuple[str, ...]:
-    if not isinstance(written, list):
-        raise ValueError("must be a list of model names")  # noqa: TRY004 - what a file says, not what a caller passes
-    return tuple(text(name) for name in written)
+def strategy(raw: Any) -> str:
+    """A strategy, by the gateway's name for it or by LiteLLM's."""
+    word: str = choice(*STRATEGIES, *LITELLM_STRATEGIES, *UNSUPPORTED_STRATEGIES)(raw)
+    return WEIGHTED if word in UNSUPPORTED_STRATEGIES else LITELLM_STRATEGIES.get(word, word)
 
 
-def fallbacks(written: Any) -> dict[str, tuple[str, ...]]:
-    """LiteLLM writes a list of mappings: [{gpt-4: [claude, gemini]}]."""
-    written = [written] if isinstance(written, dict) else written
-    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+def model_names(raw: Any) -> tuple[str, ...]:
+    match raw:
+        case list():
+            return tuple(text(name) for name in raw)
+    raise ValueError("must be a list of model names")
+
+
+def fallbacks(raw: Any) -> dict[str, tuple[str, ...]]:
+    """`[{gpt-4: [claude, gemini]}]`, as LiteLLM writes it: https://docs.litellm.ai/docs/proxy/reliability."""
+    items = [raw] if isinstance(raw, dict) else raw
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError("must be a list such as [{model: [another, a third]}]")
-    return {text(name): names(others) for one in written for name, others in one.items()}
+    return {text(name): model_names(others) for item in items for name, others in item.items()}
 
 
-def hedge(written: Any) -> float | str | None:
-    """Seconds, or p95; None where it is switched off."""
-    if written is None or str(written).lower() in ("false", "off", "no"):
+def hedge_after(raw: Any) -> float | str | None:
+    """Seconds, or `p95`; None where hedging is off."""
+    word = str(raw).lower()
+    # PyYAML reads off, no and false as False already; in quotes, or from a variable, they are text. 0 is 0 seconds: an error.
+    if raw is None or (word in FALSE_WORDS and word != "0"):
         return None
-    return P95 if str(written).lower() == P95 else float(number(0, open=True)(written))
+    return P95 if word == P95 else float(positive_number(raw))
 
 
-def by_model(written: Any) -> dict[str, dict[str, Any]]:
-    """What is asked of single models: {name: {routing_strategy: ..., continue_on_break: true}}."""
-    if not isinstance(written, dict) or not all(isinstance(one, dict) for one in written.values()):
-        raise ValueError("must be model names, each with its settings")
-    strange = {key for one in written.values() for key in one} - OF_MODEL.keys()
-    if strange:
-        raise ValueError(f"knows no {', '.join(sorted(map(str, strange)))}")
-    return {text(name): dict(_of_model(name, one)) for name, one in written.items()}
+def model_settings(raw: Any) -> dict[str, dict[str, Any]]:
+    """`{name: {routing_strategy: ..., continue_on_break: true}}`, with the fields of Policy as keys of the result."""
+    if not isinstance(raw, dict) or not all(isinstance(settings, dict) for settings in raw.values()):
+        raise ValueError("must be a mapping of model names to settings")
+    if unknown := {key for settings in raw.values() for key in settings} - MODEL_SETTINGS.keys():
+        raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
+    return {text(name): _policy_fields(name, settings) for name, settings in raw.items()}
 
 
-def _of_model(name: str, said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in said.items():
-        field, reader = OF_MODEL[key]
+def _policy_fields(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {}
+    for key, raw in settings.items():
+        field, parser = MODEL_SETTINGS[key]
         try:
-            yield field, reader(value)
-        except ValueError as fault:
-            raise ValueError(f"{name}.{key}: {fault}") from None
+            fields[field] = parser(raw)
+        except ValueError as error:
+            raise ValueError(f"{name}.{key}: {error}") from None
+    return fields
 
 
-OF_MODEL: Mapping[str, tuple[str, Parser]] = {
+# Key: (field of Policy, parser). They may be set for all models, and under `models` for single ones.
+MODEL_SETTINGS: Mapping[str, tuple[str, Parser]] = {
     "routing_strategy": ("strategy", strategy),
     "continue_on_break": ("continue_on_break", boolean),
-    "hedge_after": ("hedge_after", hedge),
+    "hedge_after": ("hedge_after", hedge_after),
 }
-"""What the file asks of single models, and of all."""
-
-
-FALLBACKS: Mapping[str, tuple[str, Parser]] = {
+# Key: (name of the parsed value, parser), for the sections of the file; policies() reads the values.
+FALLBACK_SETTINGS: Mapping[str, tuple[str, Parser]] = {
     **{kind: (kind, fallbacks) for kind in FALLBACK_KINDS},
-    "default_fallbacks": ("default_fallbacks", names),
+    "default_fallbacks": ("default_fallbacks", model_names),
 }
-ROUTING: Mapping[str, tuple[str, Parser]] = {
-    **{key: (f"of_all.{field}", reader) for key, (field, reader) in OF_MODEL.items()},
-    "models": ("by_model", by_model),
-    **FALLBACKS,
+ROUTING_SETTINGS: Mapping[str, tuple[str, Parser]] = {
+    **{key: (f"policy.{field}", parser) for key, (field, parser) in MODEL_SETTINGS.items()},
+    "models": ("model_settings", model_settings),
+    **FALLBACK_SETTINGS,
 }
-"""The keys of the file's sections, and what each sets: `policies` makes policies of it."""
 
 
-def policies(settings: dict[str, Any]) -> tuple[Policy, dict[str, Policy]]:
-    """The policy of all models, and those of single ones; taken out of the settings."""
-    usual = {field: settings.pop(f"of_all.{field}") for field, _ in OF_MODEL.values() if f"of_all.{field}" in settings}
-    default, by_model = settings.pop("default_fallbacks", ()), settings.pop("by_model", {})
-    kinds = {kind: settings.pop(kind, {}) for kind in FALLBACK_KINDS}
-    for_all = {kind: said.get(EVERY, default if kind == "fallbacks" else ()) for kind, said in kinds.items()}
-    named = {*by_model, *(name for said in kinds.values() for name in said if name != EVERY)}
-    named_policies = {
-        name: Policy(
-            **{**usual, **by_model.get(name, {})},
-            **{kind: said.get(name, for_all[kind]) for kind, said in kinds.items()},
-        )
-        for name in named
+def policies(values: Mapping[str, Any]) -> tuple[Policy, dict[str, Policy]]:
+    """The policy of all models, and those of the models that have their own, from the values of the file's sections."""
+    shared = {field: values[f"policy.{field}"] for field, _ in MODEL_SETTINGS.values() if f"policy.{field}" in values}
+    by_model = values.get("model_settings", {})
+    by_kind = {kind: values.get(kind, {}) for kind in FALLBACK_KINDS}
+    default = {
+        kind: fallbacks.get(ALL_MODELS, values.get("default_fallbacks", ()) if kind == "fallbacks" else ())
+        for kind, fallbacks in by_kind.items()
     }
-    return Policy(**usual, **for_all), named_policies
+    names = {*by_model, *(name for fallbacks in by_kind.values() for name in fallbacks if name != ALL_MODELS)}
+    model_policies = {
+        name: Policy(
+            **{**shared, **by_model.get(name, {})},
+            **{kind: fallbacks.get(name, default[kind]) for kind, fallbacks in by_kind.items()},
+        )
+        for name in names
+    }
+    return Policy(**shared, **default), model_policies

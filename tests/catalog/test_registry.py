@@ -1,4 +1,4 @@
-"""A model's name in, its targets out."""
+"""A model name in, its targets out."""
 
 import pytest
 from hypothesis import given
@@ -11,16 +11,16 @@ from gateway.catalog.vendors import VENDORS
 from gateway.errors import ModelNotFound
 
 
-def on(*names):
+def providers(*names):
     return {name: Provider(VENDORS[name], VENDORS[name].base_url, "key") for name in names}
 
 
-def directory(*names, models=None, aliases=None, order=None):
-    return ModelRegistry(on(*names), models or {}, aliases or {}, order or names)
+def registry(*names, models=None, aliases=None, order=None):
+    return ModelRegistry(providers(*names), models or {}, aliases or {}, order or names)
 
 
-def leads(found, model):
-    return [(target.provider.name, target.model) for target in found.resolve(model).targets]
+def resolved(configured, model):
+    return [(target.provider.name, target.model) for target in configured.resolve(model).targets]
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def leads(found, model):
         ("github/openai/gpt-4.1", "github-models", "openai/gpt-4.1"),
     ],
 )
-def test_all_after_the_first_slash_goes_upstream_to_the_letter(model, provider, upstream):
-    found = directory("openai", "anthropic", "openrouter", "together", "github-models")
-    assert leads(found, model) == [(provider, upstream)]
+def test_everything_after_the_first_slash_is_the_upstream_model_unchanged(model, provider, upstream):
+    configured = registry("openai", "anthropic", "openrouter", "together", "github-models")
+    assert resolved(configured, model) == [(provider, upstream)]
 
 
 @given(st.text(min_size=1))
-def test_any_text_is_an_upstream_model(upstream):
-    assert leads(directory("openai"), f"openai/{upstream}") == [("openai", upstream)]
+def test_any_text_may_be_an_upstream_model(upstream):
+    assert resolved(registry("openai"), f"openai/{upstream}") == [("openai", upstream)]
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_any_text_is_an_upstream_model(upstream):
         ("echo", "echo"),
     ],
 )
-def test_a_bare_name_goes_to_its_vendor(model, provider):
-    assert leads(directory(*VENDORS), model) == [(provider, model)]
+def test_a_bare_name_belongs_to_its_vendor(model, provider):
+    assert resolved(registry(*VENDORS), model) == [(provider, model)]
 
 
 @pytest.mark.parametrize("model", ["llama-3", "gpt4", "openhermes", "o", "of-course", "gpt-oss-120b", "", "Claude-3"])
-def test_a_bare_name_that_is_nobodys_is_not_found(model):
+def test_a_bare_name_of_no_vendor_is_not_found(model):
     with pytest.raises(ModelNotFound) as raised:
-        directory(*VENDORS).resolve(model)
+        registry(*VENDORS).resolve(model)
     assert (raised.value.status, raised.value.code, raised.value.param) == (404, "model_not_found", "model")
 
 
 @pytest.mark.parametrize(
-    "provider, asked, answers",
+    "provider, model, substitute",
     [
         ("anthropic", "gpt-4", "claude-sonnet-4-6"),
         ("anthropic", "gpt-4o-mini", "claude-haiku-4-5"),
@@ -103,117 +103,117 @@ def test_a_bare_name_that_is_nobodys_is_not_found(model):
         ("echo", "claude-sonnet-4-5", "echo"),
     ],
 )
-def test_a_provider_stands_in_for_a_vendor_that_is_not_configured(provider, asked, answers):
-    assert leads(directory(provider), asked) == [(provider, answers)]
+def test_a_provider_substitutes_for_a_vendor_that_is_not_configured(provider, model, substitute):
+    assert resolved(registry(provider), model) == [(provider, substitute)]
 
 
-def test_the_first_in_the_routing_order_that_has_a_stand_in_answers():
-    assert leads(directory("vllm", "anthropic", "groq"), "gpt-4") == [("anthropic", "claude-sonnet-4-6")]
-    found = directory("vllm", "anthropic", "groq", order=("vllm", "groq", "anthropic"))
-    assert leads(found, "gpt-4") == [("groq", "openai/gpt-oss-120b")]
+def test_the_first_provider_of_the_routing_order_with_a_substitute_serves_the_model():
+    assert resolved(registry("vllm", "anthropic", "groq"), "gpt-4") == [("anthropic", "claude-sonnet-4-6")]
+    configured = registry("vllm", "anthropic", "groq", order=("vllm", "groq", "anthropic"))
+    assert resolved(configured, "gpt-4") == [("groq", "openai/gpt-oss-120b")]
 
 
-def test_a_configured_vendor_answers_its_own_names_wherever_it_stands_in_the_order():
-    assert leads(directory("anthropic", "openai", order=("anthropic",)), "gpt-4") == [("openai", "gpt-4")]
+def test_a_configured_vendor_serves_its_own_models_whatever_the_routing_order():
+    assert resolved(registry("anthropic", "openai", order=("anthropic",)), "gpt-4") == [("openai", "gpt-4")]
 
 
 @pytest.mark.parametrize(
     "provider", [name for name in VENDORS if name not in ("openai", "openrouter", "github-models", "echo")]
 )
-def test_nothing_stands_in_for_an_embedding_model(provider):
+def test_an_embedding_model_has_no_substitute(provider):
     with pytest.raises(ModelNotFound):
-        directory(provider).resolve("text-embedding-3-small")
+        registry(provider).resolve("text-embedding-3-small")
 
 
 @pytest.mark.parametrize("model", ["nobody", "nobody/x", "anthropic/claude-sonnet-4-5"])
-def test_echo_does_not_answer_for_who_it_does_not_know_nor_for_an_address(model):
+def test_echo_substitutes_neither_for_unknown_names_nor_for_addresses(model):
     with pytest.raises(ModelNotFound):
-        directory("echo").resolve(model)
+        registry("echo").resolve(model)
 
 
 @pytest.mark.parametrize(
-    "model, advice",
+    "model, hint",
     [
         ("anthropic/claude-x", "set ANTHROPIC_API_KEY"),
         ("claude-x", "set ANTHROPIC_API_KEY"),
         ("lmstudio/x", "set LMSTUDIO_BASE_URL"),
         ("echo", "set GATEWAY_ECHO=1"),
-        ("vllm/", "addressed as `vllm/"),
+        ("vllm/", "Address a model of vllm as `vllm/"),
         ("nobody", "providers configured: vllm"),
     ],
 )
-def test_a_model_that_is_not_found_says_what_to_set(model, advice):
+def test_the_error_for_an_unknown_model_names_what_to_set(model, hint):
     with pytest.raises(ModelNotFound) as raised:
-        directory("vllm").resolve(model)
-    assert advice in raised.value.message
+        registry("vllm").resolve(model)
+    assert hint in raised.value.message
 
 
-def test_a_name_of_a_megabyte_is_served_and_not_quoted_in_full():
+def test_a_name_of_a_megabyte_is_resolved_and_not_quoted_in_full():
     name = "x" * 1_000_000
-    assert leads(directory("openai"), f"openai/{name}") == [("openai", name)]
+    assert resolved(registry("openai"), f"openai/{name}") == [("openai", name)]
     with pytest.raises(ModelNotFound) as raised:
-        directory("openai").resolve(name)
+        registry("openai").resolve(name)
     assert len(raised.value.message) < 1000
 
 
-OPENAI, GROQ = on("openai")["openai"], on("groq")["groq"]
+OPENAI, GROQ = providers("openai", "groq").values()
 
 
-def test_precedence_is_exact_then_alias_then_wildcard_then_address():
-    found = directory(
+def test_an_exact_name_precedes_an_alias_a_wildcard_and_an_address():
+    configured = registry(
         "openai",
         models={"openai/a": (Target(GROQ, "exact"),), "openai/*": (Target(GROQ, "wild-*"),)},
         aliases={"openai/a": "openai/never", "openai/b": "groq-like", "groq-like": "never"},
     )
-    assert leads(found, "openai/a") == [("groq", "exact")]
-    assert leads(found, "openai/c") == [("groq", "wild-c")]
+    assert resolved(configured, "openai/a") == [("groq", "exact")]
+    assert resolved(configured, "openai/c") == [("groq", "wild-c")]
     with pytest.raises(ModelNotFound):
-        found.resolve("openai/b")
-    assert leads(directory("openai"), "openai/a") == [("openai", "a")]
+        configured.resolve("openai/b")
+    assert resolved(registry("openai"), "openai/a") == [("openai", "a")]
 
 
-def test_configured_names_may_have_a_slash_and_several_targets():
+def test_a_configured_name_may_have_a_slash_and_several_targets():
     targets = (Target(OPENAI, "a", timeout=1.0), Target(GROQ, "b", weight=2.0))
-    assert directory(models={"team/fast": targets}).resolve("team/fast").targets == targets
+    assert registry(models={"team/fast": targets}).resolve("team/fast").targets == targets
 
 
-def test_the_longest_wildcard_wins_and_its_star_is_passed_on():
+def test_the_longest_wildcard_is_used_and_its_match_is_passed_on():
     models = {
         "*": (Target(GROQ, "any"),),
         "gpt-*": (Target(GROQ, "g"),),
         "gpt-4*-x": (Target(OPENAI, "four-*", rpm=5),),
     }
-    found = directory(models=models)
-    assert found.resolve("gpt-4o-mini-x").targets == (Target(OPENAI, "four-o-mini", rpm=5),)
-    assert leads(found, "gpt-5") == [("groq", "g")]
-    assert leads(found, "claude") == [("groq", "any")]
+    configured = registry(models=models)
+    assert configured.resolve("gpt-4o-mini-x").targets == (Target(OPENAI, "four-o-mini", rpm=5),)
+    assert resolved(configured, "gpt-5") == [("groq", "g")]
+    assert resolved(configured, "claude") == [("groq", "any")]
 
 
-def test_an_alias_leads_to_any_model_but_not_to_another_alias():
+def test_an_alias_refers_to_any_model_but_not_to_another_alias():
     aliases = {"gpt-4": "anthropic/claude-x", "fast-*": "openai/*", "mine": "team", "a": "gpt-4"}
-    found = directory("anthropic", "openai", models={"team": (Target(GROQ, "t"),)}, aliases=aliases)
-    assert leads(found, "gpt-4") == [("anthropic", "claude-x")]
-    assert leads(found, "fast-one") == [("openai", "one")]
-    assert leads(found, "mine") == [("groq", "t")]
-    assert leads(found, "a") == [("openai", "gpt-4")]
+    configured = registry("anthropic", "openai", models={"team": (Target(GROQ, "t"),)}, aliases=aliases)
+    assert resolved(configured, "gpt-4") == [("anthropic", "claude-x")]
+    assert resolved(configured, "fast-one") == [("openai", "one")]
+    assert resolved(configured, "mine") == [("groq", "t")]
+    assert resolved(configured, "a") == [("openai", "gpt-4")]
 
 
 @pytest.mark.parametrize(
-    "pattern, name, star",
+    "pattern, name, match",
     [("a*", "abc", "bc"), ("*c", "abc", "ab"), ("a*c", "ac", ""), ("a*a", "a", None), ("a", "a", ""), ("a", "b", None)],
 )
-def test_a_star_captures_what_it_stands_for(pattern, name, star):
-    assert match_wildcard(pattern, name) == star
+def test_a_wildcard_matches_one_part_of_a_name(pattern, name, match):
+    assert match_wildcard(pattern, name) == match
 
 
-def test_entries_are_configured_names_aliases_and_the_models_of_the_table():
-    found = directory(
+def test_the_listed_models_are_configured_names_aliases_and_substitutes():
+    configured = registry(
         "anthropic",
         "echo",
         models={"team/fast": (Target(OPENAI, "a"),), "wild/*": (Target(OPENAI, "*"),)},
         aliases={"gpt-4": "anthropic/claude-x", "any-*": "echo"},
     )
-    assert found.list_models() == [
+    assert configured.list_models() == [
         ("team/fast", "openai"),
         ("gpt-4", "anthropic"),
         ("anthropic/claude-haiku-4-5", "anthropic"),
@@ -222,11 +222,11 @@ def test_entries_are_configured_names_aliases_and_the_models_of_the_table():
     ]
 
 
-def test_every_entry_can_be_asked_for():
-    found = directory(*VENDORS)
-    assert all(found.resolve(name).targets for name, _ in found.list_models())
+def test_every_listed_model_can_be_requested():
+    configured = registry(*VENDORS)
+    assert all(configured.resolve(name).targets for name, _ in configured.list_models())
 
 
-def test_every_table_is_of_vendors_that_exist():
+def test_the_tables_of_substitutes_name_vendors_that_exist():
     assert set(substitutes.SUBSTITUTES) <= set(VENDORS)
     assert {vendor for _, vendor in substitutes.BARE_NAMES if vendor} - set(VENDORS) <= {"gemini"}

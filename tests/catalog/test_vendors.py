@@ -1,4 +1,4 @@
-"""The vendors' table, held against itself and its page in the docs."""
+"""The table of vendors is consistent, and agrees with its page in the docs."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def rows():
     }
 
 
-def test_the_docs_have_a_row_for_each_vendor_with_its_url_and_its_keys():
+def test_the_docs_have_a_row_for_each_vendor_with_its_base_url_and_key_variables():
     documented = rows()
     assert list(documented) == list(VENDORS)
     for name, (url, keys, *_) in documented.items():
@@ -30,17 +30,17 @@ def test_the_docs_have_a_row_for_each_vendor_with_its_url_and_its_keys():
         assert tuple(re.findall(r"`([A-Z_]+)`", keys)) == VENDORS[name].key_variables
 
 
-def test_the_docs_name_what_each_vendor_refuses():
-    for name, (_, _, refuses, *_) in rows().items():
-        assert set(re.findall(r"`([^`]+)`", refuses)) == VENDORS[name].unsupported
+def test_the_docs_list_the_unsupported_fields_of_each_vendor():
+    for name, (_, _, unsupported, *_) in rows().items():
+        assert set(re.findall(r"`([^`]+)`", unsupported)) == VENDORS[name].unsupported
 
 
-def test_no_name_means_two_vendors():
+def test_no_two_vendors_share_a_name():
     names = [name for vendor in VENDORS.values() for name in (vendor.name, *vendor.aliases)]
     assert len(names) == len(set(names)) == len(VENDORS_BY_NAME)
 
 
-def test_no_key_variable_turns_two_vendors_on():
+def test_no_two_vendors_share_a_key_variable():
     keys = [key for vendor in VENDORS.values() for key in vendor.key_variables]
     assert len(keys) == len(set(keys))
 
@@ -48,12 +48,12 @@ def test_no_key_variable_turns_two_vendors_on():
 @pytest.mark.parametrize(
     "vendor", [vendor for vendor in VENDORS.values() if vendor.base_url.startswith("http")], ids=lambda v: v.name
 )
-def test_a_base_url_has_no_slash_and_no_endpoint_at_its_end(vendor):
+def test_a_base_url_ends_neither_with_a_slash_nor_with_an_endpoint(vendor):
     assert not vendor.base_url.endswith("/")
     assert strip_endpoint(vendor, vendor.base_url) == vendor.base_url
 
 
-def test_who_needs_no_key_is_keyless():
+def test_local_servers_and_echo_are_keyless():
     assert {name for name, vendor in VENDORS.items() if not vendor.key_variables} == {"echo"}
     assert {name for name, vendor in VENDORS.items() if vendor.keyless} == {
         "lmstudio",
@@ -64,9 +64,9 @@ def test_who_needs_no_key_is_keyless():
     }
 
 
-def test_the_variable_of_a_base_url_is_the_name_in_capitals():
+def test_the_variable_of_a_base_url_has_the_name_in_capitals():
     assert VENDORS["github-models"].base_url_variable == "GITHUB_MODELS_BASE_URL"
 
 
-def test_a_providers_key_is_never_shown():
+def test_the_repr_of_a_provider_hides_its_key():
     assert "hush" not in repr(Provider(VENDORS["openai"], "https://api.openai.com/v1", "hush"))

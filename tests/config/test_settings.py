@@ -1,4 +1,4 @@
-"""The environment in, one frozen object or a list of faults out."""
+"""The environment in, one frozen object or a list of errors out."""
 
 import re
 import subprocess
@@ -15,13 +15,13 @@ from gateway.config.settings import COMBINED_VARIABLES, VARIABLES, Configuration
 ROOT = Path(__file__).parents[2]
 
 
-def faults(environ):
+def errors(environ):
     with pytest.raises(ConfigurationError) as raised:
         read(environ)
     return raised.value.errors
 
 
-def test_nothing_set_means_echo_on_loopback():
+def test_an_empty_environment_means_echo_on_loopback():
     settings = read({})
     assert (settings.host, settings.port, settings.auth, settings.client_keys) == ("127.0.0.1", 8000, False, ())
     assert list(settings.providers) == ["echo"]
@@ -29,7 +29,7 @@ def test_nothing_set_means_echo_on_loopback():
 
 
 @pytest.mark.parametrize(
-    "variable, written, setting, value",
+    "variable, raw, field, value",
     [
         ("HOST", "localhost", "host", "localhost"),
         ("PORT", "9000", "port", 9000),
@@ -65,12 +65,12 @@ def test_nothing_set_means_echo_on_loopback():
         ("GATEWAY_ECHO_PACE", "0", "echo_pace", 0.0),
     ],
 )
-def test_a_variable_sets_its_field(variable, written, setting, value):
-    assert getattr(read({variable: written}), setting) == value
+def test_a_variable_sets_its_field(variable, raw, field, value):
+    assert getattr(read({variable: raw}), field) == value
 
 
 @pytest.mark.parametrize(
-    "variable, written",
+    "variable, raw",
     [
         ("PORT", "0"),
         ("PORT", "65536"),
@@ -112,14 +112,20 @@ def test_a_variable_sets_its_field(variable, written, setting, value):
         ("ROUTING_ORDER", "anthropic,nobody"),
     ],
 )
-def test_a_wrong_value_is_one_fault_that_begins_with_its_variable(variable, written):
-    (fault,) = faults({variable: written})
-    assert fault.startswith(variable)
+def test_an_invalid_value_is_one_error_that_begins_with_its_variable(variable, raw):
+    (error,) = errors({variable: raw})
+    assert error.startswith(variable)
 
 
-def test_every_fault_is_reported_at_once():
-    wrong = {"PORT": "x", "MAX_BODY": "x", "OPENAI_BASE_URL": "x", "HOST": "0.0.0.0", "GATEWAY_CONFIG": "/nowhere.yaml"}
-    assert {fault.split(":")[0] for fault in faults(wrong)} == set(wrong)
+def test_every_error_is_reported_at_once():
+    invalid = {
+        "PORT": "x",
+        "MAX_BODY": "x",
+        "OPENAI_BASE_URL": "x",
+        "HOST": "0.0.0.0",
+        "GATEWAY_CONFIG": "/nowhere.yaml",
+    }
+    assert {error.split(":")[0] for error in errors(invalid)} == set(invalid)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,7 @@ def test_an_empty_variable_counts_as_unset(variable):
     assert read({variable: " "}) == read({})
 
 
-def test_keys_are_between_commas_and_never_shown():
+def test_client_keys_are_separated_by_commas_and_never_shown():
     settings = read(
         {"VALID_API_KEYS": "gw-one, gw-two,,gw-one", "OPENAI_API_KEY": "sk-hush", "REDIS_URL": "redis://:hush@h"}
     )
@@ -138,12 +144,12 @@ def test_keys_are_between_commas_and_never_shown():
     assert not {"gw-one", "gw-two", "hush"} & set(re.split(r"[^a-z-]", repr(settings)))
 
 
-def test_a_secret_is_never_in_a_fault(tmp_path):
+def test_an_error_never_quotes_a_secret(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text(
         "general_settings: {master_key: 'hush hush'}\nmodel_list: [{model_name: 'a', litellm_params: {model: x/y, api_key: 'hush hush'}}]"
     )
-    wrong = {
+    invalid = {
         "OPENAI_API_KEY": "hush hush",
         "VALID_API_KEYS": "hush hush",
         "REDIS_URL": "hush",
@@ -151,60 +157,60 @@ def test_a_secret_is_never_in_a_fault(tmp_path):
         "PORT": "hush",
         "GATEWAY_CONFIG": str(file),
     }
-    found = faults(wrong)
-    assert len(found) == 7
-    assert "hush" not in "".join(found)
+    messages = errors(invalid)
+    assert len(messages) == 7
+    assert "hush" not in "".join(messages)
 
 
-def test_with_keys_it_listens_everywhere():
+def test_with_client_keys_the_gateway_listens_on_all_interfaces():
     settings = read({"VALID_API_KEYS": "gw-one"})
     assert (settings.host, settings.auth) == ("0.0.0.0", True)
     assert not any("API KEY" in warning for warning in settings.warnings)
 
 
-def test_without_keys_it_warns_loudly():
+def test_without_client_keys_there_is_a_warning():
     assert any("NO API KEY" in warning for warning in read({}).warnings)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example"])
-def test_without_keys_it_refuses_to_listen_elsewhere(host):
-    (fault,) = faults({"HOST": host})
-    assert "GATEWAY_AUTH=off" in fault
+def test_without_client_keys_an_address_other_than_loopback_is_an_error(host):
+    (error,) = errors({"HOST": host})
+    assert "GATEWAY_AUTH=off" in error
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_keys(host):
+def test_loopback_needs_no_client_keys(host):
     assert read({"HOST": host}).host == host
 
 
-def test_auth_off_says_that_open_is_meant():
+def test_auth_off_allows_open_access():
     settings = read({"HOST": "0.0.0.0", "GATEWAY_AUTH": "off"})
     assert (settings.host, settings.auth) == ("0.0.0.0", False)
     assert any("NO API KEY" in warning for warning in settings.warnings)
 
 
-def test_auth_off_beside_keys_and_auth_on_without_are_mistakes():
-    assert faults({"GATEWAY_AUTH": "off", "VALID_API_KEYS": "gw-one"})
-    assert faults({"GATEWAY_AUTH": "on"})
+def test_auth_off_with_client_keys_and_auth_on_without_them_are_errors():
+    assert errors({"GATEWAY_AUTH": "off", "VALID_API_KEYS": "gw-one"})
+    assert errors({"GATEWAY_AUTH": "on"})
 
 
 @pytest.mark.parametrize(
-    "written", ["1/second", "100 per 15 minutes", "10/minute;5 per 2 hours", "1 PER DAY", "3/5month,4/years|1/hour"]
+    "raw", ["1/second", "100 per 15 minutes", "10/minute;5 per 2 hours", "1 PER DAY", "3/5month,4/years|1/hour"]
 )
-def test_rate_limits_are_those_that_the_limiter_takes(written):
-    assert parse_many(written)
-    assert rate_limit(written) == written
+def test_a_rate_limit_that_the_limiter_accepts_is_valid(raw):
+    assert parse_many(raw)
+    assert rate_limit(raw) == raw
 
 
-@pytest.mark.parametrize("written", ["x", "5 per", "per minute", "1/fortnight", "1/second;", "-1/second", "1.5/second"])
-def test_what_the_limiter_refuses_is_a_fault(written):
+@pytest.mark.parametrize("raw", ["x", "5 per", "per minute", "1/fortnight", "1/second;", "-1/second", "1.5/second"])
+def test_a_rate_limit_that_the_limiter_refuses_is_an_error(raw):
     with pytest.raises(ValueError, match=r"couldn't parse|no granularity"):
-        parse_many(written)
+        parse_many(raw)
     with pytest.raises(ValueError, match="must be a limit"):
-        rate_limit(written)
+        rate_limit(raw)
 
 
-def test_a_key_turns_its_provider_on_in_the_tables_order():
+def test_an_api_key_enables_its_provider_in_the_order_of_the_vendors():
     settings = read({"GROQ_API_KEY": "g", "ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o"})
     assert list(settings.providers) == ["openai", "anthropic", "groq"]
     assert settings.routing_order == ("openai", "anthropic", "groq")
@@ -212,7 +218,7 @@ def test_a_key_turns_its_provider_on_in_the_tables_order():
 
 
 @pytest.mark.parametrize(
-    "variable, written, provider, base_url",
+    "variable, raw, provider, base_url",
     [
         ("OPENAI_BASE_URL", "http://127.0.0.1:9100/v1/", "openai", "http://127.0.0.1:9100/v1"),
         ("OPENAI_BASE_URL", "https://proxy.example/v1/chat/completions", "openai", "https://proxy.example/v1"),
@@ -222,20 +228,20 @@ def test_a_key_turns_its_provider_on_in_the_tables_order():
         ("GITHUB_MODELS_BASE_URL", "https://models.example", "github-models", "https://models.example"),
     ],
 )
-def test_a_base_url_is_overridden(variable, written, provider, base_url):
+def test_a_variable_overrides_the_base_url(variable, raw, provider, base_url):
     keys = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "GITHUB_MODELS_API_KEY": "g"}
-    assert read({**keys, variable: written}).providers[provider].base_url == base_url
+    assert read({**keys, variable: raw}).providers[provider].base_url == base_url
 
 
 @pytest.mark.parametrize("provider", ["lmstudio", "llamacpp", "vllm", "openai-compatible"])
-def test_a_base_url_turns_a_keyless_provider_on(provider):
+def test_a_base_url_enables_a_keyless_provider(provider):
     prefix = provider.upper().replace("-", "_")
     settings = read({f"{prefix}_BASE_URL": "http://localhost:1/v1", f"{prefix}_API_KEY": "k"})
     assert list(settings.providers) == [provider]
     assert (settings.providers[provider].base_url, settings.providers[provider].key) == ("http://localhost:1/v1", "k")
 
 
-def test_a_half_configured_provider_stays_off_with_a_warning():
+def test_a_half_configured_provider_stays_disabled_with_a_warning():
     settings = read({"OPENAI_BASE_URL": "http://localhost:1", "VLLM_API_KEY": "k"})
     assert list(settings.providers) == ["echo"]
     assert any(warning.startswith("OPENAI_BASE_URL is set") for warning in settings.warnings)
@@ -251,18 +257,18 @@ def test_a_half_configured_provider_stays_off_with_a_warning():
         ({"GATEWAY_ECHO": "0"}, []),
     ],
 )
-def test_echo_is_on_while_nothing_else_is_or_when_asked_for(environ, providers):
+def test_echo_is_enabled_by_its_variable_or_where_no_other_provider_is(environ, providers):
     assert list(read(environ).providers) == providers
 
 
-def test_routing_order_names_those_that_stand_in():
+def test_routing_order_lists_the_providers_that_may_substitute():
     keys = {"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "TOGETHER_API_KEY": "t"}
     settings = read({**keys, "ROUTING_ORDER": "together_ai, anthropic, groq"})
     assert settings.routing_order == ("together", "anthropic")
-    assert "ROUTING_ORDER: not configured, so passed over: groq" in settings.warnings
+    assert "ROUTING_ORDER: not configured and therefore skipped: groq" in settings.warnings
 
 
-def test_model_map_gives_other_names():
+def test_model_map_sets_aliases():
     settings = read({"ANTHROPIC_API_KEY": "a", "MODEL_MAP": "gpt-4=anthropic/claude-opus-4-5, fast*=claude-haiku-4-5"})
     assert settings.aliases == {"gpt-4": "anthropic/claude-opus-4-5", "fast*": "claude-haiku-4-5"}
 
@@ -275,12 +281,12 @@ def test_settings_are_frozen():
         settings.providers["x"] = None
 
 
-def test_the_environment_wins_over_the_dot_env_file_which_is_not_written_into_it(tmp_path):
+def test_the_environment_takes_precedence_over_the_dot_env_file_and_is_not_changed_by_it(tmp_path):
     (tmp_path / ".env").write_text("PORT=9001\nRATE_LIMIT=5/minute\nKEEPALIVE\n")
     code = "from gateway.config.settings import active_settings; import os; s = active_settings(); print(s.port, s.rate_limit, os.getenv('RATE_LIMIT'))"
-    known = {"PORT": "9002", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=known, check=True, capture_output=True)
-    assert done.stdout.decode().strip() == "9002 5/minute None"
+    environ = {"PORT": "9002", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    assert result.stdout.decode().strip() == "9002 5/minute None"
 
 
 def test_reading_the_settings_imports_nothing_that_gevent_must_patch_first():
@@ -288,9 +294,9 @@ def test_reading_the_settings_imports_nothing_that_gevent_must_patch_first():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_every_variable_is_in_the_docs_and_in_the_example():
-    known = {*VARIABLES, *COMBINED_VARIABLES}
+def test_every_variable_is_in_the_docs_and_in_the_example_file():
+    variables = {*VARIABLES, *COMBINED_VARIABLES}
     documented = set(re.findall(r"^\| `([A-Z_]+)` ", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
     example = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert documented == known
-    assert known <= example
+    assert documented == variables
+    assert variables <= example
