@@ -176,7 +176,7 @@ KNOWS_FLASK = "flask and marshmallow stay in web/"
 IMPORTS_WEB = "nothing but the factory imports web/"
 # Each rule, and the folders and modules that it does not apply to, by how their paths begin.
 RULES: dict[str, tuple[Rule, tuple[str, ...]]] = {
-    WAITS: (sleeps, ("routing/router.py", "health/probes.py", "web/body.py")),
+    WAITS: (sleeps, ("routing/router.py",)),
     READS_ENVIRONMENT: (uses(*ENVIRONMENT), ("config/settings.py",)),
     OPENS_SOCKETS: (uses(*SOCKETS), ("transport/",)),
     KNOWS_VENDORS: (compares_vendors, ("dialects/", "catalog/", "config/settings.py")),
