@@ -1,4 +1,4 @@
-FROM python:3.11-slim
+FROM python:3.11.15-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -7,12 +7,14 @@ ENV PYTHONUNBUFFERED=1 \
 # Since it listens on all addresses, it starts only with VALID_API_KEYS, or with GATEWAY_AUTH=off.
 
 WORKDIR /app
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --disable-pip-version-check --requirement requirements.txt
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.lock
 COPY app.py wsgi.py gunicorn.conf.py ./
 COPY gateway gateway
 
-RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin pointsman
+# /app is root's; the folder of GATEWAY_DATA is the only one that the gateway writes to.
+RUN useradd --system --no-create-home --home-dir /app --shell /usr/sbin/nologin pointsman \
+    && install --directory --owner=pointsman data
 USER pointsman
 
 EXPOSE 8000

@@ -2,11 +2,16 @@
 
 import json
 import re
+import subprocess
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from app import create_app
 from gateway import VERSION
@@ -46,6 +51,7 @@ DOCUMENTS = (
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *(f"docs/{path.name}" for path in (ROOT / "docs").iterdir()),
 )
 CURL_BODIES = [json.loads(body) for body in re.findall(r"-d '(\{.*?\n  \})'", README, re.DOTALL)]
@@ -58,7 +64,7 @@ def test_the_readme_starts_with_make_run_and_make_test():
     assert "##" in rest
 
 
-@pytest.mark.parametrize("command", ["run", "test", "check", "format"])
+@pytest.mark.parametrize("command", ["run", "test", "check", "format", "lock"])
 def test_every_make_command_that_the_documents_name_exists(command):
     assert any(f"make {command}" in text(name) for name in DOCUMENTS)
     assert re.search(rf"^{command}:", text("Makefile"), re.MULTILINE)
@@ -163,6 +169,101 @@ def test_every_requirement_is_pinned(name):
     requirements = [line.partition("#")[0].strip() for line in text(name).splitlines()]
     unpinned = [line for line in requirements if line and "==" not in line and line != "-r requirements.txt"]
     assert unpinned == []
+
+
+LOCKS = {"requirements.lock": "requirements.txt", "requirements-dev.lock": "requirements-dev.txt"}
+# The platforms that the lock files are for, as environment markers see them.
+PLATFORMS = [
+    {"python_version": version, "python_full_version": f"{version}.9", "sys_platform": platform}
+    for version in ("3.11", "3.12", "3.13")
+    for platform in ("linux", "darwin")
+]
+
+
+def pins(name):
+    """Return each pinned requirement of a requirements or lock file, and of those that it includes."""
+    lines = [line.partition(" #")[0].strip() for line in text(name).splitlines()]
+    included = [pin for line in lines if line.startswith("-r ") for pin in pins(line.removeprefix("-r "))]
+    return [*included, *(Requirement(line.removesuffix("\\").strip()) for line in lines if re.match(r"\w", line))]
+
+
+def applies(marker, environment):
+    return marker is None or Marker(str(marker)).evaluate({**environment, "extra": ""})
+
+
+@pytest.mark.parametrize(("lock", "requirements"), LOCKS.items())
+def test_a_lock_has_every_requirement_in_its_version_on_every_platform(lock, requirements):
+    for platform in PLATFORMS:
+        locked = {
+            (canonicalize_name(pin.name), str(pin.specifier)) for pin in pins(lock) if applies(pin.marker, platform)
+        }
+        assert {(canonicalize_name(pin.name), str(pin.specifier)) for pin in pins(requirements)} - locked == set()
+        assert len({name for name, _ in locked}) == len(locked)
+
+
+@pytest.mark.parametrize(("lock", "requirements"), LOCKS.items())
+def test_a_lock_has_everything_that_its_requirements_require(lock, requirements):
+    locked = {canonicalize_name(pin.name) for pin in pins(lock)}
+    pending, required = [(pin.name, pin.extras) for pin in pins(requirements)], set()
+    while pending:
+        name, extras = pending.pop()
+        required.add(canonicalize_name(name))
+        for needed in map(Requirement, requires(name) or ()):
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                pending += [] if canonicalize_name(needed.name) in required else [(needed.name, needed.extras)]
+    assert required - locked == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_entry_of_a_lock_is_pinned_and_has_the_hashes_of_its_files(lock):
+    entries = re.findall(
+        r"^([\w.-]+)==(\S+)(?: ; [^\n\\]+)? \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text(lock), re.MULTILINE
+    )
+    assert len(entries) == len(pins(lock)) > 0
+    # A release with compiled wheels has one for each platform.
+    assert {
+        name for name, _, hashes in entries if name in ("gevent", "orjson") and hashes.count("--hash") < 20
+    } == set()
+
+
+def test_the_development_lock_has_the_versions_of_the_other():
+    development = {pin.name: str(pin.specifier) for pin in pins("requirements-dev.lock")}
+    assert {pin.name: development[pin.name] for pin in pins("requirements.lock")} == {
+        pin.name: str(pin.specifier) for pin in pins("requirements.lock")
+    }
+
+
+def test_make_and_the_image_install_only_what_a_lock_has():
+    installs = re.findall(r"pip install (.+)$", text("Makefile") + text("Dockerfile"), re.MULTILINE)
+    assert {name for line in installs for name in re.findall(r"\S+\.(?:txt|lock)", line)} == set(LOCKS)
+    assert [line for line in installs if "--require-hashes" not in line] == []
+
+
+def test_the_base_image_has_an_exact_tag():
+    images = re.findall(r"^FROM (.+)$", text("Dockerfile"), re.MULTILINE)
+    assert [bool(re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", name)) for name in images] == [
+        True
+    ]
+
+
+def test_make_lock_puts_the_digest_of_the_base_image_into_the_dockerfile(tmp_path):
+    """With the programs that reach a registry replaced by scripts."""
+    image = re.search(r"^FROM ([^@\s]+)", text("Dockerfile"))[1]
+    for name, script in {
+        "python": 'mkdir -p "$3/bin"; printf "#!/bin/sh\\n" | tee "$3/bin/python" >"$3/bin/uv"; chmod +x "$3"/bin/*',
+        "docker": f'test "$6" = {image} && echo \'"sha256:{"a" * 64}"\'',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "clone/.ci").mkdir(parents=True)
+    for name in (".ci/lock", "Dockerfile"):
+        (tmp_path / "clone" / name).write_text(text(name), encoding="utf-8")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(tmp_path / "python")}
+    for _ in range(2):  # the second time a digest is replaced
+        subprocess.run(["bash", ".ci/lock"], cwd=tmp_path / "clone", env=environment, check=True)
+    lines = (tmp_path / "clone/Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"FROM {image}@sha256:{'a' * 64}"
+    assert lines[1:] == text("Dockerfile").splitlines()[1:]
 
 
 def test_the_version_is_the_same_in_pyproject_the_package_and_the_changelog():
