@@ -105,7 +105,7 @@ def parse(
         section: report.parse(f"{name}: {section}", optional_mapping, root.get(section), {}) for section in SECTIONS
     }
     values = _values(name, sections, environ, report)
-    report.warnings.extend(f"{name}: {warning}" for warning in _warnings(root, sections))
+    report.warnings.extend(f"{name}: {warning}" for warning in _warnings(root, entries, sections))
     policy, model_policies = policies(values)
     return ConfigFile(
         models=yaml_model_list.model_targets(f"{name}: model_list", entries, environ, default_providers, report),
@@ -150,8 +150,8 @@ def _values(name: str, sections: Sections, environ: Mapping[str, str], report: C
     return {value_name: value for value_name, value in reversed(values) if value is not None}
 
 
-def _warnings(root: Mapping[Any, Any], sections: Sections) -> Iterator[str]:
-    unknown = dict.fromkeys((*_unknown_keys(root, sections), *yaml_model_list.unknown_keys(root.get("model_list"))))
+def _warnings(root: Mapping[Any, Any], entries: list[Any], sections: Sections) -> Iterator[str]:
+    unknown = dict.fromkeys((*_unknown_keys(root, sections), *yaml_model_list.unknown_keys(entries)))
     if unknown:
         yield f"unknown keys are ignored: {', '.join(unknown)}"
     strategy = sections["router_settings"].get("routing_strategy")

@@ -50,6 +50,7 @@ MODEL_INFO: Mapping[str, tuple[str, Parser]] = {
 }
 # LiteLLM's name of a deployment, and the kind of its health check: they have no effect here, and cause no warning.
 UNUSED_MODEL_INFO = ("id", "mode")
+SUPPORTED_KEYS = {"litellm_params": {*LITELLM_PARAMS}, "model_info": {*MODEL_INFO, *UNUSED_MODEL_INFO}}
 
 
 def model_targets(
@@ -60,35 +61,31 @@ def model_targets(
     report: ConfigReport,
 ) -> dict[str, Targets]:
     """The targets of each model name, in the order of the file. `path` is that of `model_list` in error messages."""
-    pairs = [
-        pair
-        for index, raw in enumerate(entries)
-        for pair in _parse_entry(f"{path}[{index}]", raw, environ, default_providers, report)
-    ]
-    return {name: tuple(target for other, target in pairs if other == name) for name, _ in pairs}
+    targets: dict[str, Targets] = {}
+    for index, raw in enumerate(entries):
+        if parsed := _parse_entry(f"{path}[{index}]", raw, environ, default_providers, report):
+            name, target = parsed
+            targets[name] = (*targets.get(name, ()), target)
+    return targets
 
 
-def unknown_keys(entries: Any) -> Iterator[str]:
-    """The keys of `model_list` that have no effect; nothing is assumed about its types."""
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict):
-            yield from (f"model_list[].{key}" for key in entry if key not in ENTRY_KEYS)
-            for section, supported in (
-                ("litellm_params", LITELLM_PARAMS),
-                ("model_info", (*MODEL_INFO, *UNUSED_MODEL_INFO)),
-            ):
-                if isinstance(fields := entry.get(section), dict):
-                    yield from (f"model_list[].{section}.{key}" for key in fields if key not in supported)
+def unknown_keys(entries: list[Any]) -> Iterator[str]:
+    """The keys of entries that have no effect. Values of a wrong type are passed over: _parse_entry reports them."""
+    for entry in (entry for entry in entries if isinstance(entry, dict)):
+        yield from (f"model_list[].{key}" for key in entry if key not in ENTRY_KEYS)
+        for section, supported in SUPPORTED_KEYS.items():
+            if isinstance(fields := entry.get(section), dict):
+                yield from (f"model_list[].{section}.{key}" for key in fields if key not in supported)
 
 
 def _parse_entry(
     path: str, raw: Any, environ: Mapping[str, str], default_providers: Mapping[str, Provider], report: ConfigReport
-) -> Iterator[tuple[str, Target]]:
-    """The name and the target of an entry; nothing where it has an error, or no effect."""
+) -> tuple[str, Target] | None:
+    """The name and the target of an entry; None where it has an error, or no effect."""
     errors_before = len(report.errors)
     entry = report.parse(path, mapping, raw)
     if entry is None:
-        return
+        return None
     raw_params = report.parse(f"{path}.litellm_params", optional_mapping, entry.get("litellm_params"), {})
     raw_info = report.parse(f"{path}.model_info", optional_mapping, entry.get("model_info"), {})
     name = report.parse(f"{path}.model_name", wildcard_name, entry.get("model_name"))
@@ -103,17 +100,17 @@ def _parse_entry(
         if is_set(raw_info.get(key))
     }
     if len(report.errors) > errors_before:
-        return
+        return None
     # LiteLLM's entry for "any model of any vendor": split_address does that for every name without an entry.
     if name == params["model"] == "*" and "api_base" not in params:
-        return
+        return None
     target = report.parse(f"{path}.litellm_params", lambda params: _target(name, params, default_providers), params)
     if target is None:
-        return
+        return None
     if info:
         target = with_model_info(target)
         target = replace(target, model_info=replace(target.model_info, **info))
-    yield name, target
+    return name, target
 
 
 def _target(name: str, params: Mapping[str, Any], default_providers: Mapping[str, Provider]) -> Target:
