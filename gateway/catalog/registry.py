@@ -115,8 +115,8 @@ class ModelRegistry:
         return list(owners.items())
 
     def _resolve(self, model: str) -> Route:
-        name = self._expand_alias(model)
-        targets = tuple(with_model_info(target) for target in self._targets(model if model in self._exact else name))
+        name = model if model in self._exact else self._expand_alias(model)
+        targets = tuple(with_model_info(target) for target in self._targets(name))
         names = (model, name, *(pattern for pattern, _ in self._matching_wildcards(name)))
         return Route(targets, next((self._policies[name] for name in names if name in self._policies), self._policy))
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.catalog import substitutes
 from gateway.catalog.registry import ModelRegistry, match_wildcard
+from gateway.catalog.routing_policy import Policy
 from gateway.catalog.targets import Provider, Target
 from gateway.catalog.vendors import VENDORS
 from gateway.errors import ModelNotFound
@@ -170,6 +171,14 @@ def test_an_exact_name_precedes_an_alias_a_wildcard_and_an_address():
     with pytest.raises(ModelNotFound):
         configured.resolve("openai/b")
     assert resolved(registry("openai"), "openai/a") == [("openai", "a")]
+
+
+def test_an_exact_name_does_not_get_the_policy_of_an_alias_that_matches_it():
+    sticky = Policy(strategy="sticky")
+    models = {"a": (Target(OPENAI, "a"),), "b": (Target(GROQ, "b"),)}
+    configured = ModelRegistry({}, models, {"*": "b"}, (), policies={"b": sticky})
+    assert configured.resolve("a").policy == Policy()
+    assert configured.resolve("c").policy == sticky
 
 
 def test_a_configured_name_may_have_a_slash_and_several_targets():
