@@ -46,7 +46,7 @@ def start_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
 def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
     """The call of a validated request, with its targets; it is not counted. Raises ModelNotFound, InvalidRequest."""
     environ, registry = request.environ, services.registry
-    # OpenRouter's field: models to fall back to. https://openrouter.ai/docs/features/model-routing#the-models-parameter
+    # OpenRouter's field: models to fall back to. https://openrouter.ai/docs/features/model-routing
     fallbacks = chat.get("models") or ()
     chat = {name: value for name, value in chat.items() if name != "models"} if "models" in chat else chat
     route = registry.resolve(chat["model"])

@@ -7,10 +7,11 @@ return it unchanged. Checking stops at the first error: a list of all errors cou
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields
+
+from gateway.web.validators import EnumValidator, FullMatch, alternatives, quote, range_validator, with_length
 
 TYPE_NAMES: Mapping[type, str] = {
     type(None): "null",
@@ -21,46 +22,12 @@ TYPE_NAMES: Mapping[type, str] = {
     list: "an array",
     dict: "an object",
 }
-MAX_INTEGER = (1 << 63) - 1
-MIN_INTEGER = -(1 << 63)
-# Characters of a client's value in an error message.
-MAX_QUOTED = 40
+MIN_INTEGER, MAX_INTEGER = -(1 << 63), (1 << 63) - 1
 
 
 def type_name(value: Any) -> str:
-    """The JSON type of a value, with its article. json_codec has a class of its own for integers beyond 64 bits."""
+    """The JSON type of a value, with its article. json_codec reads integers beyond 64 bits as orjson.Fragment."""
     return TYPE_NAMES.get(type(value), "an integer beyond 64 bits")
-
-
-def quote(value: Any) -> str:
-    """A value for an error message, shortened."""
-    text = repr(value)
-    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
-
-
-def alternatives(choices: tuple[str, ...]) -> str:
-    quoted = ", ".join(map(repr, choices))
-    return quoted if len(choices) == 1 else f"one of {quoted}"
-
-
-@dataclass(frozen=True, slots=True)
-class EnumValidator:
-    """The value must be one of `choices`, an attribute in which apispec finds the document's `enum`."""
-
-    choices: tuple[str, ...]
-
-    def __call__(self, value: Any) -> None:
-        if value not in self.choices:
-            raise ValidationError(f"must be {alternatives(self.choices)}, not {quote(value)}")
-
-
-class FullMatch(validate.Regexp):
-    """The whole value must match. marshmallow's Regexp calls `re.match`, whose `$` also matches before a final newline."""
-
-    def __call__(self, value: Any) -> Any:
-        if self.regex.fullmatch(value) is None:
-            raise ValidationError(f"must match {self.regex.pattern!s}, not {quote(value)}")
-        return value
 
 
 class StrictField(fields.Field[Any]):
@@ -288,20 +255,3 @@ def check_member(name: str | int, field: fields.Field[Any], value: Any) -> None:
         field.deserialize(value)
     except ValidationError as error:
         raise ValidationError({name: error.messages}) from error
-
-
-def range_validator(minimum: float, maximum: float) -> validate.Range:
-    return validate.Range(minimum, maximum, error=f"must be between {minimum} and {maximum}, not {{input}}")
-
-
-def with_length(options: dict[str, Any], unit: str, minimum: int | None, maximum: int | None) -> dict[str, Any]:
-    """A field's options, with validators of its length before its other validators."""
-    validators = [
-        *(
-            [validate.Length(min=minimum, error=f"must have at least {minimum} {unit}(s)")]
-            if minimum is not None
-            else ()
-        ),
-        *([validate.Length(max=maximum, error=f"must have at most {maximum} {unit}s")] if maximum is not None else ()),
-    ]
-    return {**options, "validate": [*validators, *options.get("validate", ())]}

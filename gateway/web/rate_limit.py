@@ -69,7 +69,7 @@ def add_headers(response: Response) -> None:
     """
     x-ratelimit-*-requests, of the limit with the fewest requests remaining.
 
-    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    https://platform.openai.com/docs/guides/rate-limits
     """
     subject = g.get("limit_subject")
     if subject is None:

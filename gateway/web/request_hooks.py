@@ -30,6 +30,7 @@ def identify_requests(app: Flask, settings: Settings) -> None:
         request_id = request.environ.get("HTTP_X_REQUEST_ID")
         g.started = time.monotonic()
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
+            # The length of a UUID, and faster to make; it is no secret.
             request_id = f"{random.getrandbits(128):032x}"
         g.request_id = request_id
 

@@ -9,7 +9,8 @@ from werkzeug.datastructures import Headers
 from gateway.json_codec import dumps
 from gateway.routing.call import Call
 
-# The headers that a page of another origin may read: Access-Control-Expose-Headers, https://fetch.spec.whatwg.org/#http-responses
+# The headers that a page of another origin may read:
+# https://fetch.spec.whatwg.org/#http-access-control-expose-headers
 EXPOSED_HEADERS = (
     "x-request-id",
     "retry-after",
@@ -20,7 +21,7 @@ EXPOSED_HEADERS = (
 )
 
 STREAM_HEADERS = {
-    # https://html.spec.whatwg.org/multipage/server-sent-events.html#server-sent-events-intro
+    # https://html.spec.whatwg.org/multipage/server-sent-events.html
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
     # nginx buffers responses otherwise: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
@@ -50,6 +51,7 @@ class GatewayResponse(Response):
 
 def as_json(data: Any, status: int = 200) -> Response:
     body = dumps(data)
+    # RFC 8259 section 11: application/json has no charset parameter, JSON is UTF-8.
     return GatewayResponse([body], status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
 
 

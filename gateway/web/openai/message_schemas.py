@@ -1,7 +1,7 @@
 """
 The messages of a chat request, by role, and the parts of their content.
 
-https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages
+https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from marshmallow import validate
 
 from gateway.web.fields import AnyOf, Array, Enum, Map, Object, ObjectSchema, StrictField, String, TaggedUnion
 
+# A scheme by RFC 3986 section 3.1, `data` (RFC 2397) among them; which schemes it fetches is the provider's decision.
 URL = validate.Regexp("^[a-zA-Z][a-zA-Z0-9+.-]*:", error="must be a URL or a data URL")
 
 
