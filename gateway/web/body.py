@@ -123,7 +123,7 @@ def _length(environ: Environ) -> int | None:
 def _read(environ: Environ, max_size: int, deadline: float) -> bytes:
     """The bytes of the body. Of one that is too large, as much again is read and dropped, so that its client sees the 413."""
     stream, length = environ["wsgi.input"], _length(environ)
-    # PEP 3333: an application must not read beyond CONTENT_LENGTH. Where there is none, the server may say, by
+    # PEP 3333: an application should not read beyond CONTENT_LENGTH. Where there is none, the server may say, by
     # `wsgi.input_terminated`, that the stream ends with the body; otherwise a read could block for ever.
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""

@@ -44,7 +44,7 @@ def render_error(error: GatewayError) -> Response:
         # RFC 9110 section 15.5.2: a 401 must have a challenge; RFC 6750 section 3 has its form.
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.status in (408, 413):
-        # The rest of the body would be taken for the next request.
+        # What is unread of the body must not be taken for the next request.
         response.headers["Connection"] = "close"
     if "call" in g and not isinstance(error, ClientDisconnected):
         gateway_headers(response, g.call)
@@ -67,7 +67,7 @@ def render_http_error(error: HTTPException) -> Response:
 
 def render_internal_error(error: Exception) -> Response:
     """The response to a fault of the gateway: the details are in the log alone."""
-    # Flask wraps an exception that no handler took in an InternalServerError.
+    # Flask wraps an exception that is raised after the view, in a hook, in an InternalServerError.
     cause = getattr(error, "original_exception", None) or error
     log.error("internal_error", request_id=g.get("request_id"), **error_location(cause))
     return render_error(InternalError("The gateway failed. Its log has the details under this x-request-id."))
