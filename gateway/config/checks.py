@@ -48,7 +48,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_model_names(names: Mapping[str, Any], report: ConfigReport) -> None:
-    """Every alias and fallback must lead to a model. `names`: the arguments of ModelRegistry."""
+    """Every alias and every fallback must be resolvable. `names`: the arguments of ModelRegistry."""
     registry = ModelRegistry(**names)
     references = [
         (f"MODEL_MAP or model_group_alias: {alias} refers to {model}", model)
@@ -60,7 +60,7 @@ def check_model_names(names: Mapping[str, Any], report: ConfigReport) -> None:
     for description, model in references:
         if reason := registry.why_unresolvable(model):
             report.errors.append(f"{description}: {reason}")
-    # No error: a policy may be written for a model whose provider is switched off at the moment.
+    # No error: a policy may be written for a model whose provider is disabled at the moment.
     unknown = (name for name in names["policies"] if registry.why_unresolvable(name))
     report.warnings.extend(f"router_settings: no model is called {name[:MAX_NAME_LENGTH]}" for name in unknown)
 

@@ -240,7 +240,7 @@ def redis_url(raw: Any) -> str:
     scheme, separator, rest = text(raw).partition("://")
     if scheme.lower() not in REDIS_SCHEMES or not separator or not rest:
         raise ValueError("must be a URL such as redis://localhost:6379/0 (or rediss, valkey, valkeys)")
-    # Valkey speaks the protocol of Redis: redis-py serves both, and `limits` would want valkey-py for the other schemes.
+    # Valkey speaks the protocol of Redis: redis-py serves both, and `limits` needs valkey-py for the valkey schemes.
     return f"{scheme.lower().replace('valkey', 'redis')}://{rest}"
 
 

@@ -195,7 +195,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 def _parse_variables(environ: Mapping[str, str], parsers: Mapping[str, Parser], report: ConfigReport) -> dict[str, Any]:
     """The values of the variables that are set and valid."""
     raw = {name: read_variable(environ, name) for name in parsers}
-    values = {name: report.parse(name, parsers[name], text) for name, text in raw.items() if text is not None}
+    values = {name: report.parse(name, parsers[name], value) for name, value in raw.items() if value is not None}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -222,7 +222,7 @@ def _names(
     combined: Mapping[str, Any],
     report: ConfigReport,
 ) -> dict[str, Any]:
-    """The fields of Settings that decide what a model name leads to: the arguments of ModelRegistry."""
+    """The fields of Settings that decide how a model name is resolved: the arguments of ModelRegistry."""
     providers = enabled_providers.enabled(environ, default_providers)
     # echo is enabled by itself only where nothing else could answer.
     if combined.get("GATEWAY_ECHO", not providers and not file.models):
