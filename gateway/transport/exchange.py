@@ -78,7 +78,9 @@ class HttpExchange:
         while not self._response.status:
             with map_transport_errors:
                 progress = self._advance()
-            if not progress:
+            if (
+                not progress or time.monotonic() >= self._wait.watch.yield_at
+            ):  # interim responses are progress without end
                 yield PAUSE
         # The headers that requests adds accept compression, and some servers compress without being asked.
         if self.headers.get("content-encoding", "identity").lower() in ("gzip", "deflate"):
@@ -86,11 +88,18 @@ class HttpExchange:
 
     def blocks(self) -> Iterator[bytes | Pause]:
         with map_transport_errors:
-            if self._early_body:
-                yield self._decompress(self._early_body)
+            if self._early_body and self._decompressor is None:
+                yield self._early_body
+            elif self._decompressor is not None:
+                yield from self._decompress_pieces(self._decompressor, self._early_body)
             while not self._response.complete:
                 data = self._read(self._wait.watch.yield_at)
-                yield PAUSE if data is None else data if self._decompressor is None else self._decompress(data)
+                if data is None:
+                    yield PAUSE
+                elif self._decompressor is None:
+                    yield data
+                else:
+                    yield from self._decompress_pieces(self._decompressor, data)
 
     def read_body(self) -> bytes:
         pieces, size = [self._early_body], len(self._early_body)
@@ -152,6 +161,9 @@ class HttpExchange:
             self._connect_wait = wait if not ready and time.monotonic() < wait.deadline else steps.send(ready)
         except StopIteration as connected:
             self._connect_steps = None
+            if not connected.value.is_silent():
+                connected.value.close()
+                raise Malformed("the upstream sent something, or closed, before it had a request") from None
             self._start_sending(connected.value)
             return True
         return self._connect_wait is not wait
@@ -200,6 +212,13 @@ class HttpExchange:
         if self._connection is None:
             raise TransportFailure("the exchange is closed")
         return self._connection
+
+    @staticmethod
+    def _decompress_pieces(decompressor: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        """A block of a stream, in pieces that take no more memory than others: it may expand a thousandfold."""
+        while data:
+            yield decompressor.decompress(data, READ_SIZE)
+            data = decompressor.unconsumed_tail
 
     def _decompress(self, data: bytes) -> bytes:
         if self._decompressor is None:

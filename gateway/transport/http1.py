@@ -50,6 +50,8 @@ class Response:
         # Bytes that the body, or the current chunk, still has; 0 before a chunk's size line.
         self._remaining = 0
         self._expects_line_end = self._in_trailers = False
+        # Bytes of interim responses, and of trailers: both are read without end otherwise.
+        self._interim_size = self._trailers_size = 0
 
     @property
     def started(self) -> bool:
@@ -87,9 +89,9 @@ class Response:
         """Parse status line and headers; False while they are incomplete."""
         while True:
             end = self._buffer.find(b"\r\n\r\n")
+            if (end if end >= 0 else len(self._buffer)) + self._interim_size > MAX_HEAD:
+                raise Malformed("the headers of the response are too long")
             if end < 0:
-                if len(self._buffer) > MAX_HEAD:
-                    raise Malformed("the headers of the response are too long")
                 return False
             status_line, *lines = self._buffer[:end].split(b"\r\n")
             self._buffer = self._buffer[end + 4 :]
@@ -98,7 +100,9 @@ class Response:
             if match is None or match[2] == b"101":
                 raise Malformed("the response has no valid status line")
             # RFC 9110, 15.2: any number of interim responses (1xx) may precede the final one, expected or not.
-            if match[2][:1] != b"1":
+            if match[2][:1] == b"1":
+                self._interim_size += end + 4
+            else:
                 self.status = int(match[2])
                 self.headers = parse_headers(lines)
                 self._read_framing(is_http_1_1=match[1] == b"1")
@@ -156,6 +160,9 @@ class Response:
                 break
             line, position = buffer[position:end], end + 2
             if self._in_trailers:
+                self._trailers_size += len(line) + 2
+                if self._trailers_size > MAX_HEAD:
+                    raise Malformed("the trailers of the response are too long")
                 self.complete = not line  # RFC 9112, 7.1.2: trailer fields may be discarded
             else:
                 self._remaining = parse_chunk_size(line)

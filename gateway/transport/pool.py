@@ -15,8 +15,6 @@ from gateway.transport.connect import ConnectTimedOut, Origin, SocketWait, conne
 
 # Seconds after which an unused connection is closed rather than used: many servers close theirs after 60.
 MAX_IDLE_SECONDS = 50.0
-# Seconds in which it is not even checked: no server closes one so soon.
-UNCHECKED_SECONDS = 0.5
 MAX_IDLE_CONNECTIONS = 256
 
 
@@ -51,13 +49,13 @@ class Connection:
 
     def is_usable(self) -> bool:
         """Whether an idle connection can take a request: it is open, and nothing has arrived on it."""
-        idle_seconds = time.monotonic() - self.idle_since
-        if idle_seconds < UNCHECKED_SECONDS:
-            return True  # and if it is closed after all, the exchange notices and sends its request once more
-        if idle_seconds > MAX_IDLE_SECONDS:
-            return False
+        return time.monotonic() - self.idle_since <= MAX_IDLE_SECONDS and self.is_silent()
+
+    def is_silent(self) -> bool:
+        """Whether the connection is open, and nothing has arrived on it that is still unread."""
         try:
-            # RFC 9112, 9.2: data without an outstanding request is no response, and the connection is to be closed.
+            # RFC 9112, 9.2: data without an outstanding request is no response, and the connection is to be closed. What TLS
+            # sends by itself, such as a session ticket (RFC 8446, 4.6.1), is no data: nothing can be read then.
             return self.read(1, 0) is None
         except OSError:
             return False

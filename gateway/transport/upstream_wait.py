@@ -10,6 +10,9 @@ from gateway.errors import CALL_TIMEOUT, ClientDisconnected, UpstreamTimeout
 from gateway.transport.client_watch import CLIENT_CHECK_INTERVAL, MAX_POLL, READ, ClientWatch
 from gateway.transport.failures import TransportFailure
 
+# Bytes after which a read that never has to wait lets others have their turn: an upstream may send as fast as it is read.
+TURN_SIZE = 1 << 16
+
 # The kinds of deadlines: words for trails and logs.
 TOTAL, TARGET, FIRST_CONTENT, IDLE = CALL_TIMEOUT, "target_timeout", "first_content_timeout", "idle_timeout"
 DEADLINE_MESSAGES = {
@@ -54,6 +57,8 @@ class UpstreamWait:
     # When the idle timeout began; and whether the last read returned something, so that it begins anew.
     received_at: float = math.inf
     received: bool = False
+    # Bytes since others had their turn.
+    unyielded: int = 0
     # Set by another thread: the wait ends within `poll_interval` seconds.
     cancelled: bool = False
 
@@ -78,7 +83,10 @@ class UpstreamWait:
         if self.received:
             # The idle timeout begins when reading resumes: a client that reads slowly is no silence of the upstream.
             self.received_at, self.received = now, False
-        until = min(until, self._deadline())
+        deadline = self._deadline()
+        if now >= deadline:  # bytes that go on arriving do not postpone it
+            raise self._deadline_passed(deadline)
+        until = min(until, deadline)
         if now >= watch.shutdown.deadline:
             watch.raise_if_shutting_down(now)
         if now - watch.checked_at >= CLIENT_CHECK_INTERVAL:
@@ -89,7 +97,12 @@ class UpstreamWait:
         data = upstream.read(size, timeout)
         while data is None and self._wait_until_ready(upstream.sock, READ, until):
             data = upstream.read(size, 0)  # None where TLS has received a part of a record
-        self.received = data is not None
+        if data is not None:
+            self.received = True
+            self.unyielded += len(data)
+            if self.unyielded >= TURN_SIZE:
+                self.unyielded = 0
+                time.sleep(0)  # under gevent, a socket that is always readable never switches
         return data
 
     def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> int:
@@ -110,5 +123,8 @@ class UpstreamWait:
             if occurred := watch.poll(upstream, events, min(remaining, self.poll_interval)):
                 return occurred
         if until == self._deadline():
-            raise DeadlinePassed(self.deadline_kind if until == self.deadline else IDLE)
+            raise self._deadline_passed(until)
         return 0
+
+    def _deadline_passed(self, deadline: float) -> DeadlinePassed:
+        return DeadlinePassed(self.deadline_kind if deadline == self.deadline else IDLE)

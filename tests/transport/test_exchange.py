@@ -14,10 +14,11 @@ from gateway.errors import ClientDisconnected, ShuttingDown
 from gateway.server.shutdown import Shutdown
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.client_watch import ClientWatch
+from gateway.transport.connect import Origin
 from gateway.transport.failures import TransportFailure
 from gateway.transport.http_transport import Transport, WatchingAdapter
-from gateway.transport.pool import Pool, tls_context
-from gateway.transport.upstream_wait import UpstreamWait
+from gateway.transport.pool import Connection, Pool, tls_context
+from gateway.transport.upstream_wait import TOTAL, TURN_SIZE, DeadlinePassed, UpstreamWait
 from tests.support.socket_upstream import OK, Upstream, connected_client, listening
 
 
@@ -346,3 +347,83 @@ def test_an_upstream_that_neither_reads_nor_responds_costs_no_processor_time(tra
         with closing(exchange), fails("timeout"):
             list(exchange.wait_for_headers())
     assert time.thread_time() - before < 0.5
+
+
+@pytest.mark.parametrize(
+    "surplus", [OK + b"content-length: 6\r\n\r\nsecret", b"HTTP/1.1 408 Request Timeout\r\n\r\n", b"x"]
+)
+def test_what_arrives_late_on_an_idle_connection_reaches_no_other_request(upstream, transport, surplus):
+    arrived = threading.Event()
+
+    def script(connection, number):
+        connection.sendall(OK + b"content-length: 5\r\n\r\nhello")
+        if number == 1:
+            connection.sendall(surplus)
+            arrived.set()
+
+    server = upstream(script)
+    assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello"
+    assert arrived.wait(5)
+    assert read(transport.open(server.url, {}, b"{}", UpstreamWait())) == b"hello"
+    assert server.connections == 2
+
+
+def test_a_connection_on_which_anything_is_unread_or_that_has_ended_takes_no_request():
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        connection = Connection(Origin("http", "x.example", 80), ours)
+        assert connection.is_silent()
+        theirs.sendall(b"H")
+        assert not connection.is_silent()
+    ours, theirs = socket.socketpair()
+    with closing(ours):
+        theirs.close()
+        assert not Connection(Origin("http", "x.example", 80), ours).is_silent()
+
+
+class Flood:
+    """An upstream that is always readable."""
+
+    sock = None
+
+    def __init__(self, piece):
+        self.piece, self.reads = piece, 0
+
+    def read(self, size, timeout):
+        self.reads += 1
+        return self.piece[:size]
+
+
+def test_bytes_that_never_end_do_not_postpone_the_deadline():
+    wait, flood = UpstreamWait(deadline=time.monotonic() + 0.05, deadline_kind=TOTAL), Flood(b": ping\n\n")
+
+    def read_on():
+        while True:
+            wait.receive(flood, 65536, math.inf)
+
+    with pytest.raises(DeadlinePassed):
+        read_on()
+    assert flood.reads > 1
+
+
+def test_a_read_that_never_waits_lets_other_threads_have_their_turn():
+    turns = []
+    wait, flood = UpstreamWait(), Flood(b"x" * 1024)
+    for _ in range(4 * TURN_SIZE // 1024):
+        wait.receive(flood, 65536, math.inf)
+        turns.append(wait.unyielded == 0)
+    assert sum(turns) == 4
+
+
+@pytest.mark.parametrize("size", [100, 50_000_000])
+def test_a_compressed_stream_is_passed_on_in_pieces_of_bounded_size(upstream, transport, size):
+    body = gzip.compress(b" " * size)
+    head = OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    exchange = transport.open(
+        upstream(lambda connection, _: connection.sendall(head + body)).url, {}, b"{}", UpstreamWait()
+    )
+    with closing(exchange):
+        list(exchange.wait_for_headers())
+        sizes = [len(block) for block in exchange.blocks() if block is not PAUSE]
+    assert sum(sizes) == size
+    assert max(sizes) <= 1 << 16

@@ -122,3 +122,29 @@ def test_a_connection_that_ends_within_a_response_truncates_it(wire):
 def test_a_connection_that_ends_before_a_response_brings_none():
     with pytest.raises(NoResponse):
         read(ends=True)
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
+
+def test_interim_responses_are_bounded_together_however_they_arrive():
+    few = Response()
+    few.feed(INTERIM * 10 + b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert few.status == 204
+    for pieces in (1, 100):
+        response = Response()
+        feeds = MAX_HEAD // (len(INTERIM) * pieces)
+        for _ in range(feeds):
+            response.feed(INTERIM * pieces)
+        with pytest.raises(Malformed, match="headers"):
+            response.feed(INTERIM * pieces)
+
+
+def test_trailers_are_bounded_together():
+    response = Response()
+    response.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+    line = b"x-a: b\r\n"
+    for _ in range(MAX_HEAD // len(line)):
+        response.feed(line)
+    with pytest.raises(Malformed, match="trailers"):
+        response.feed(line)
