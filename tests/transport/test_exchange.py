@@ -370,12 +370,14 @@ def test_what_arrives_late_on_an_idle_connection_reaches_no_other_request(upstre
 
 def test_a_connection_on_which_anything_is_unread_or_that_has_ended_takes_no_request():
     ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # as connecting leaves it
     with closing(ours), closing(theirs):
         connection = Connection(Origin("http", "x.example", 80), ours)
         assert connection.is_silent()
         theirs.sendall(b"H")
         assert not connection.is_silent()
     ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # as connecting leaves it
     with closing(ours):
         theirs.close()
         assert not Connection(Origin("http", "x.example", 80), ours).is_silent()
