@@ -146,7 +146,7 @@ def sleeps(tree: ast.Module) -> Iterator[str]:
 class WithoutYields(ast.NodeTransformer):
     """Drops time.sleep(0), by which a thread or greenlet only lets others have their turn."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - ast's own naming
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         if dotted_name(node.func) == "time.sleep" and ast.unparse(node) == "time.sleep(0)":
             return ast.copy_location(ast.Constant(None), node)
         return self.generic_visit(node)
