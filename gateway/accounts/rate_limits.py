@@ -5,7 +5,8 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import redis
@@ -13,18 +14,27 @@ import structlog
 from limits import RateLimitItemPerMinute
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisClusterException
 
 from gateway.catalog.targets import Target
 from gateway.errors import OUR_LIMIT, UpstreamLimited
 
 Count = TypeVar("Count", int, float)
 NO_WINDOW = (0, -math.inf)
-# Windows in memory, beyond which those that have ended are removed.
-MAX_WINDOWS = 10000
+# Windows in memory, beyond which those that have ended are removed, and beyond which the oldest are removed.
+SWEEP_WINDOWS, MAX_WINDOWS = 10_000, 100_000
+# Characters of a window's key, beyond which its digest is stored: an address from X-Forwarded-For has any length.
+MAX_KEY_LENGTH = 200
 # Seconds that Redis may take for a response.
 REDIS_TIMEOUT = 1.0
 # Seconds after a failure of Redis in which it is not called again.
 REDIS_COOLDOWN = 5.0
+# What redis-py and `limits` raise where Redis fails, or sends what they do not expect: a value that is no number, or a reply that
+# nests without end.
+WRONG_TYPES = (ValueError, TypeError, AttributeError)
+REDIS_FAILURES = (redis.RedisError, RedisClusterException, OSError, RecursionError, *WRONG_TYPES)
+# Redis tells its errors apart by their text: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+WRONG_TYPE_ERRORS = ("WRONGTYPE", "value is not an integer")
 
 
 class MemoryCounters(Storage):
@@ -36,35 +46,52 @@ class MemoryCounters(Storage):
 
     STORAGE_SCHEME: list[str] = ["counts"]  # noqa: RUF012 - `limits` registers the class under it
 
-    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **_: Any) -> None:
+    def __init__(
+        self,
+        uri: str | None = None,
+        wrap_exceptions: bool = False,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        **_: Any,
+    ) -> None:
         super().__init__(uri, wrap_exceptions)
+        # The count of each window, and when it ends by `clock`, which no change of the system's time affects.
         self._windows: dict[str, tuple[int, float]] = {}
+        self._clock = clock
         self._lock = threading.Lock()
-        self._sweep_at = MAX_WINDOWS
+        self._sweep_at = SWEEP_WINDOWS
 
     @property
     def base_exceptions(self) -> type[Exception]:
         return ValueError
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        now = time.time()
+        now, key = self._clock(), short_key(key)
         with self._lock:
             count, ends = self._windows.get(key, NO_WINDOW)
             if ends <= now:
                 count, ends = 0, now + expiry
                 if len(self._windows) >= self._sweep_at:
-                    self._windows = {name: window for name, window in self._windows.items() if window[1] > now}
-                    self._sweep_at = max(MAX_WINDOWS, 2 * len(self._windows))
+                    self._sweep(now)
             self._windows[key] = count + amount, ends
         return count + amount
 
     def get(self, key: str) -> int:
-        count, ends = self._windows.get(key, NO_WINDOW)
-        return count if ends > time.time() else 0
+        count, ends = self._windows.get(short_key(key), NO_WINDOW)
+        return count if ends > self._clock() else 0
 
     def get_expiry(self, key: str) -> float:
-        now, ends = time.time(), self._windows.get(key, NO_WINDOW)[1]
-        return max(now, ends)
+        """When the window ends, in unix seconds, as `limits` has it."""
+        _, ends = self._windows.get(short_key(key), NO_WINDOW)
+        return time.time() + max(0.0, ends - self._clock())
+
+    def _sweep(self, now: float) -> None:
+        """Remove the windows that have ended, and the oldest half of too many others."""
+        windows = {key: window for key, window in self._windows.items() if window[1] > now}
+        if len(windows) >= MAX_WINDOWS:
+            windows = dict(islice(windows.items(), MAX_WINDOWS // 2, None))
+        self._windows = windows
+        self._sweep_at = min(MAX_WINDOWS, max(SWEEP_WINDOWS, 2 * len(windows)))
 
     def check(self) -> bool:
         return True
@@ -76,7 +103,11 @@ class MemoryCounters(Storage):
 
     def clear(self, key: str) -> None:
         with self._lock:
-            self._windows.pop(key, None)
+            self._windows.pop(short_key(key), None)
+
+
+def short_key(key: str) -> str:
+    return key if len(key) <= MAX_KEY_LENGTH else hashlib.blake2b(key.encode("utf-8", "replace")).hexdigest()
 
 
 class SharedCounters(MemoryCounters):
@@ -96,33 +127,42 @@ class SharedCounters(MemoryCounters):
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **options: Any) -> None:
         super().__init__(uri, wrap_exceptions, **options)
+        self._redis_uri = uri.removeprefix("shared+")
+        self._redis_disabled_until = -math.inf
+
+    @cached_property
+    def _redis(self) -> Storage:
+        # Not in the constructor: `limits` connects to a cluster in its own, and the gateway starts without Redis too.
         timeouts: dict[str, Any] = {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT}
-        self._redis = cast("Storage", storage_from_string(uri.removeprefix("shared+"), **timeouts))
-        self._redis_disabled_until = 0.0
+        return cast("Storage", storage_from_string(self._redis_uri, **timeouts))
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         return self._with_fallback(
-            lambda: self._redis.incr(key, int(expiry), amount),
+            lambda: self._redis.incr(short_key(key), int(expiry), amount),
             lambda: super(SharedCounters, self).incr(key, expiry, amount),
         )
 
     def get(self, key: str) -> int:
-        return self._with_fallback(lambda: self._redis.get(key), lambda: super(SharedCounters, self).get(key))
+        return self._with_fallback(
+            lambda: self._redis.get(short_key(key)), lambda: super(SharedCounters, self).get(key)
+        )
 
     def get_expiry(self, key: str) -> float:
         return self._with_fallback(
-            lambda: self._redis.get_expiry(key), lambda: super(SharedCounters, self).get_expiry(key)
+            lambda: self._redis.get_expiry(short_key(key)), lambda: super(SharedCounters, self).get_expiry(key)
         )
 
     def _with_fallback(self, shared: Callable[[], Count], local: Callable[[], Count]) -> Count:
-        if time.monotonic() < self._redis_disabled_until:
+        if self._clock() < self._redis_disabled_until:
             return local()
         try:
             return shared()
-        except redis.RedisError as error:
-            self._redis_disabled_until = time.monotonic() + REDIS_COOLDOWN
+        except REDIS_FAILURES as error:
+            self._redis_disabled_until = self._clock() + REDIS_COOLDOWN
+            wrong_type = isinstance(error, WRONG_TYPES) or str(error).startswith(WRONG_TYPE_ERRORS)
+            problem = "Redis has a value of another type where a limit is counted" if wrong_type else "Redis fails"
             structlog.get_logger().error(
-                "limits", message="Redis fails: each process counts alone", error=type(error).__name__
+                "limits", message=f"{problem}: each process counts alone", error=type(error).__name__
             )
             return local()
 

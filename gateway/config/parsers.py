@@ -23,10 +23,6 @@ SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 
 # point: parse_many reads a period of 0 as 1.
 RATE_LIMIT = r"\s*[0-9]+\s*(/|\s*per\s*)\s*([1-9][0-9]*)?\s*(second|minute|hour|day|month|year)s?\s*"
 RATE_LIMITS = re.compile(rf"{RATE_LIMIT}([,;|]{RATE_LIMIT})*", re.IGNORECASE)
-# The URL schemes of the package `limits`: https://limits.readthedocs.io/en/stable/storage.html.
-REDIS_SCHEMES = frozenset(
-    f"{store}{kind}" for store in ("redis", "valkey") for kind in ("", "s", "+unix", "+cluster", "+sentinel")
-)
 HOST = re.compile(r"[0-9a-zA-Z.:_-]+")
 # LiteLLM's reference to an environment variable: https://docs.litellm.ai/docs/proxy/configs.
 REFERENCE = "os.environ/"
@@ -234,14 +230,6 @@ def base_url(raw: Any) -> str:
     if any(not 0 < len(label) < 64 for label in parts.hostname.removesuffix(".").split(".")):
         raise error
     return url.rstrip("/")
-
-
-def redis_url(raw: Any) -> str:
-    scheme, separator, rest = text(raw).partition("://")
-    if scheme.lower() not in REDIS_SCHEMES or not separator or not rest:
-        raise ValueError("must be a URL such as redis://localhost:6379/0 (or rediss, valkey, valkeys)")
-    # Valkey speaks the protocol of Redis: redis-py serves both, and `limits` needs valkey-py for the valkey schemes.
-    return f"{scheme.lower().replace('valkey', 'redis')}://{rest}"
 
 
 def proxy_url(raw: Any) -> str:

@@ -34,11 +34,11 @@ from gateway.config.parsers import (
     proxy_url,
     rate_limit,
     read_variable,
-    redis_url,
     secrets,
     size_in_bytes,
     text,
 )
+from gateway.config.redis_url import redis_url
 
 # Programs read these in lower case too; curl reads only `http_proxy`, since a CGI script gets a client's header `Proxy` as
 # HTTP_PROXY: https://everything.curl.dev/usingcurl/proxies/env. Headers never get into the environment of this process.
@@ -158,6 +158,11 @@ COMBINED_VARIABLES: Mapping[str, Parser] = {
     "HTTP_PROXY": proxy_url,
     "HTTPS_PROXY": proxy_url,
 }
+
+
+def metrics_folder() -> str | None:
+    """The folder that prometheus_client shares values in: gunicorn.conf.py makes and names it after the settings were read."""
+    return os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 
 
 def environment() -> dict[str, str]:

@@ -16,8 +16,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         value = headers.get(name, "")
         if SECONDS.fullmatch(value):
             return min(float(value) / unit, MAX_RETRY_AFTER)
+    until = timestamp(headers.get("retry-after", ""))
+    if until is None:
+        return None
+    # RFC 9110 section 6.6.1: Date is when the response was made. Between two times of the upstream's clock, no error of ours or
+    # of its own counts.
+    sent = timestamp(headers.get("date", ""))
+    return min(max(0.0, until - (time.time() if sent is None else sent)), MAX_RETRY_AFTER)
+
+
+def timestamp(date: str) -> float | None:
+    """The unix time of an HTTP date; None for what is none."""
     try:
-        until = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(0.0, until - time.time()), MAX_RETRY_AFTER)

@@ -44,6 +44,13 @@ def test_an_empty_environment_means_echo_on_loopback():
         ("RATE_LIMIT", "10/second;500/hour", "rate_limit", "10/second;500/hour"),
         ("RATE_LIMIT", "", "rate_limit", ""),
         ("REDIS_URL", "rediss://user:hush@cache:6380/1", "redis_url", "rediss://user:hush@cache:6380/1"),
+        ("REDIS_URL", "valkey://[::1]?db=3", "redis_url", "redis://[::1]?db=3"),
+        ("REDIS_URL", "redis://:h%23sh@my_cache", "redis_url", "redis://:h%23sh@my_cache"),
+        ("REDIS_URL", "rediss://c:1?ssl_cert_reqs=none", "redis_url", "rediss://c:1?ssl_cert_reqs=none"),
+        ("REDIS_URL", "redis+unix:///run/redis.sock?db=2", "redis_url", "redis+unix:///run/redis.sock?db=2"),
+        ("REDIS_URL", "valkeys://cache", "redis_url", "rediss://cache"),
+        ("REDIS_URL", "redis+cluster://:hush@a:1,b:2", "redis_url", "redis+cluster://:hush@a:1,b:2"),
+        ("REDIS_URL", "redis+sentinel://a:1,b:2/main", "redis_url", "redis+sentinel://a:1,b:2/main"),
         ("MAX_BODY", "512kb", "max_body", 512 * 1024),
         ("MAX_BODY", "20MB", "max_body", 20 * 1024 * 1024),
         ("MAX_BODY", "1000", "max_body", 1000),
@@ -83,6 +90,23 @@ def test_a_variable_sets_its_field(variable, raw, field, value):
         ("RATE_LIMIT", "5 per fortnight"),
         ("REDIS_URL", "http://cache"),
         ("REDIS_URL", "cache:6379"),
+        ("REDIS_URL", "redis://:hush@cache:port/0"),
+        ("REDIS_URL", "redis://:hush@cache:0/0"),
+        ("REDIS_URL", "redis://:hush@cache:65536/0"),
+        ("REDIS_URL", "redis://:hush@/0"),
+        ("REDIS_URL", "redis://:hu/sh@cache/0"),
+        ("REDIS_URL", "redis://:hu#sh@cache/0"),
+        ("REDIS_URL", "redis://user:hush@[::1/0"),
+        ("REDIS_URL", "redis://:hush@cache/first"),
+        ("REDIS_URL", "redis://:hush@cache/0?surprise=1"),
+        ("REDIS_URL", "redis://:hush@cache/0?db"),
+        ("REDIS_URL", "redis://:hush@cache/0?db=hush"),
+        ("REDIS_URL", "redis://:hush@cache/0?ssl_cert_reqs=none"),
+        ("REDIS_URL", "rediss://:hush@cache/0?ssl_cert_reqs=hush"),
+        ("REDIS_URL", "redis://:hush@one:1,two:2/0"),
+        ("REDIS_URL", "redis+unix://:hush@cache:1"),
+        ("REDIS_URL", "redis+cluster://:hush@one,two:2"),
+        ("REDIS_URL", "redis+sentinel://:hush@one:1"),
         ("MAX_BODY", "20 parsecs"),
         ("MAX_BODY", "0"),
         ("BODY_TIMEOUT", "0"),
@@ -115,6 +139,7 @@ def test_a_variable_sets_its_field(variable, raw, field, value):
 def test_an_invalid_value_is_one_error_that_begins_with_its_variable(variable, raw):
     (error,) = errors({variable: raw})
     assert error.startswith(variable)
+    assert "hush" not in error
 
 
 def test_every_error_is_reported_at_once():

@@ -185,5 +185,8 @@ def test_a_retry_after_may_be_seconds_milliseconds_or_a_date():
     assert retry_after({"retry-after-ms": "1500", "retry-after": "7"}) == 1.5
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after({"retry-after": "soon"}) is None
+    dates = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:40 GMT"}
+    assert retry_after(dates) == 40
+    assert retry_after({**dates, "date": "today"}) == 0
     assert retry_after({"retry-after": "9" * 30}) == MAX_RETRY_AFTER
     assert retry_after({}) is None
