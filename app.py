@@ -9,16 +9,17 @@ import structlog
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from limits import parse_many
+from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
 from gateway.accounts.client_keys import ClientKeys
-from gateway.accounts.rate_limits import MemoryCounters, TargetLimits
+from gateway.accounts.rate_limits import TargetLimits, storage_uri
 from gateway.catalog.registry import ModelRegistry
 from gateway.catalog.vendors import ECHO
 from gateway.completions.concurrency_limit import ConcurrencyLimit
-from gateway.config.settings import Settings, active_settings
+from gateway.config.settings import Settings, active_settings, metrics_folder
 from gateway.echo.transport import EchoAdapter
 from gateway.errors import error_location
 from gateway.health.probes import Probes
@@ -122,7 +123,7 @@ def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
     http = WatchingAdapter(pool)
     transport = Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)})
-    target_limits, metrics = TargetLimits(settings.redis_url), Metrics()
+    target_limits, metrics = TargetLimits(settings.redis_url), Metrics(metrics_folder())
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
@@ -145,7 +146,7 @@ def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
     return Services(
         settings=settings,
         client_keys=ClientKeys(settings.client_keys),
-        auth_failures=FixedWindowRateLimiter(MemoryCounters()),
+        auth_failures=FixedWindowRateLimiter(storage_from_string(storage_uri(settings.redis_url))),
         rate_limits=tuple(sorted(parse_many(settings.rate_limit))) if settings.rate_limit else (),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(settings.max_calls_in_flight),

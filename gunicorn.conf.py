@@ -59,10 +59,10 @@ forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
 # The control socket has the same path for all instances of a user: the second instance would take it over.
 control_socket_disable = True
+shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 # The heartbeat is a file, which on a disk can block a worker:
 # https://docs.gunicorn.org/en/stable/faq.html#how-do-i-avoid-gunicorn-excessively-blocking-in-os-fchmod
-if Path("/dev/shm").is_dir():  # noqa: S108
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+worker_tmp_dir = shared_memory
 
 with contextlib.suppress(ValueError, OSError):
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -77,12 +77,17 @@ def post_worker_init(worker: object) -> None:  # noqa: ARG001 - gunicorn's signa
     gc.set_threshold(10_000, 20, 20)
 
 
-def on_starting(server: object) -> None:  # noqa: ARG001
-    """Make the folder in which the workers share their metrics, in memory if that is possible."""
+def when_ready(server: Any) -> None:
+    """
+    Make the folder in which the workers share their metrics, in memory if that is possible.
+
+    Not in on_starting: after it gunicorn exits without on_exit if the port is taken.
+    """
     if METRICS not in inherited:
-        with contextlib.suppress(OSError):
-            parent = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-            inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=parent)
+        try:
+            inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=shared_memory)
+        except OSError as error:
+            server.log.warning("There is no folder for metrics (%s): each worker reports its own.", error.strerror)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001

@@ -6,6 +6,9 @@ names in PROMETHEUS_MULTIPROC_DIR. Without it, each process reports its own valu
 https://prometheus.github.io/client_python/multiprocess/
 """
 
+import json
+import struct
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.health.circuit_breaker import CLOSED, OPEN, TargetStateChange
+from gateway.observability.metrics_file import MetricsFile
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
@@ -22,12 +26,19 @@ LABELS = ("target", "host")
 MAX_TARGETS = 1000
 # Characters of the label `target`.
 MAX_TARGET_LENGTH = 200
+# Bytes of a value in the file beside its labels: names and help text of the gauge as JSON, the value, its time, and padding.
+VALUE_OVERHEAD = 320
+# What prometheus_client raises for a file that it did not write, or that is incomplete.
+UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, IndexError, KeyError, struct.error)
 
 
 class Metrics:
-    """The gauges of one application."""
+    """The gauges of one application. Processes share them in `folder`; a target that it has no room for is left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str | None = None) -> None:
+        self._file, self._lock = MetricsFile(folder) if folder is not None else None, threading.Lock()
+        # Whether there was no room for a target: no more are added then.
+        self._full = False
         self._registry = CollectorRegistry()
         # "livemax": the maximum over the processes that live. gunicorn.conf.py removes the file of a process that ended.
         self._breaker_open = Gauge(
@@ -52,23 +63,49 @@ class Metrics:
         # A base URL may hold credentials, `https://user:password@host`: only its host may be shown.
         host = urlsplit(base_url).netloc.rpartition("@")[2]
         labels = f"{provider}/{model}"[:MAX_TARGET_LENGTH], host
-        if labels not in self._targets:
-            if len(self._targets) >= MAX_TARGETS:
-                return
-            self._targets.add(labels)
+        if not self._has_room(labels):
+            return
         try:
             self._cooldown_until.labels(*labels).set(time.time() + seconds if seconds else 0.0)
             if state in (OPEN, CLOSED):
                 self._breaker_open.labels(*labels).set(state == OPEN)
-        except OSError as error:  # the shared folder is full or gone, which must not fail the call
+        except OSError as error:  # prometheus_client opens the file at the first value
             structlog.get_logger().warning("metrics", error=type(error).__name__)
 
+    def _has_room(self, labels: tuple[str, str]) -> bool:
+        """Whether the target has values, or may get them."""
+        if labels in self._targets:
+            return True
+        with self._lock:
+            if self._full or len(self._targets) >= MAX_TARGETS:
+                return False
+            try:
+                if self._file is not None:
+                    self._file.reserve(2 * (VALUE_OVERHEAD + len(json.dumps(labels))))
+            except OSError as error:
+                self._full = True
+                structlog.get_logger().warning(
+                    "metrics",
+                    message="No room in the folder of the metrics: this process reports no more targets",
+                    error=type(error).__name__,
+                    reason=error.strerror,
+                )
+                return False
+            self._targets.add(labels)
+        return True
+
     def render(self) -> bytes:
-        """The values of all processes in Prometheus' text format."""
+        """The values of all processes in Prometheus' text format; of this process alone where the others cannot be read."""
         # A new registry for each scrape, as prometheus_client's documentation has it: the collector reads the files.
         registry = CollectorRegistry()
         try:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         except ValueError:  # no folder is set
             registry = self._registry
-        return generate_latest(registry)
+        try:
+            return generate_latest(registry)
+        except UNREADABLE as error:
+            structlog.get_logger().warning(
+                "metrics", message="The metrics of other processes cannot be read", error=type(error).__name__
+            )
+            return generate_latest(self._registry)

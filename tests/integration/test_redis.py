@@ -59,6 +59,12 @@ def test_two_workers_share_the_limit_of_a_key_exactly(two_worker_gateway):
     assert count_statuses(two_worker_gateway, f"{KEY}-two", 10) == {200: 10}
 
 
+def test_two_workers_share_the_count_of_wrong_keys_exactly(two_worker_gateway):
+    # a new minute, with a new allowance, may start between the requests
+    assert count_statuses(two_worker_gateway, "sk-wrong", 60) in ({401: 20, 429: 40}, {401: 40, 429: 20})
+    assert count_statuses(two_worker_gateway, f"{KEY}-two", 1) == {200: 1}
+
+
 def test_two_workers_share_the_requests_per_minute_of_a_target_exactly(two_worker_gateway):
     # a new minute, with a new allowance, may start between the requests
     assert count_statuses(two_worker_gateway, f"{KEY}-three", 20, "small") in ({200: 5, 429: 15}, {200: 10, 429: 10})

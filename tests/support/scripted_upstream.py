@@ -51,6 +51,8 @@ class ScriptedUpstream(ThreadingHTTPServer):
         self.scripts: dict[str, list[list[Any]]] = {}
         self.calls: dict[str, list[ReceivedCall]] = defaultdict(list)
         self.counter = itertools.count()
+        # GET requests, by which the gateway probes a provider.
+        self.probes = 0
 
     @property
     def url(self) -> str:
@@ -76,6 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.server.probes += 1
         self.wfile.write(b"".join(json_response({"object": "list", "data": []})))
         self.close_connection = True
 
