@@ -213,11 +213,12 @@ class HttpExchange:
             raise TransportFailure("the exchange is closed")
         return self._connection
 
-    @staticmethod
-    def _decompress_pieces(decompressor: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    def _decompress_pieces(self, decompressor: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         """A block of a stream, in pieces that take no more memory than others: it may expand a thousandfold."""
         while data:
-            yield decompressor.decompress(data, READ_SIZE)
+            piece = decompressor.decompress(data, READ_SIZE)
+            self._wait.expanded(len(piece))
+            yield piece
             data = decompressor.unconsumed_tail
 
     def _decompress(self, data: bytes) -> bytes:

@@ -101,9 +101,21 @@ class UpstreamWait:
             self.received = True
             self.unyielded += len(data)
             if self.unyielded >= TURN_SIZE:
-                self.unyielded = 0
-                time.sleep(0)  # under gevent, a socket that is always readable never switches
+                self._yield_turn()
         return data
+
+    def expanded(self, size: int) -> None:
+        """So many bytes came of what was received, by decompression. Raises DeadlinePassed."""
+        self.unyielded += size
+        if self.unyielded >= TURN_SIZE:
+            self._yield_turn()
+            deadline = self._deadline()
+            if time.monotonic() >= deadline:
+                raise self._deadline_passed(deadline)
+
+    def _yield_turn(self) -> None:
+        self.unyielded = 0
+        time.sleep(0)  # under gevent, a socket that is always readable never switches
 
     def ready(self, upstream: socket.socket, events: int, until: float = math.inf) -> int:
         """Wait for poll's `events`; return those that occurred, 0 when `yield_at` or `until` passed. Raises as `receive` does."""

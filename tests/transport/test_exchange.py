@@ -429,3 +429,17 @@ def test_a_compressed_stream_is_passed_on_in_pieces_of_bounded_size(upstream, tr
         sizes = [len(block) for block in exchange.blocks() if block is not PAUSE]
     assert sum(sizes) == size
     assert max(sizes) <= 1 << 16
+
+
+def test_decompression_does_not_postpone_the_deadline(upstream, transport):
+    body = gzip.compress(b" " * 50_000_000)
+    head = OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    wait = UpstreamWait(deadline=time.monotonic() + 10)
+    exchange = transport.open(upstream(lambda connection, _: connection.sendall(head + body)).url, {}, b"{}", wait)
+    with closing(exchange):
+        list(exchange.wait_for_headers())
+        blocks = exchange.blocks()
+        next(blocks)
+        wait.deadline = 0.0
+        with fails("timeout"):
+            list(blocks)
