@@ -47,16 +47,22 @@ LAST_SCRIPT_STARTED, FIRST_SCRIPT_ENDED, CONTENT_RECEIVED, AFTER_HALF_A_SECOND =
     "after half a second",
 )
 DISCONNECTS = "disconnects"
+# What other clients meet of a fault.
+NOTHING = "nothing"
 
 
 class Observation(NamedTuple):
-    """What client, upstream and log see, as the table puts it. `attempts` is x-gateway-attempts, `logged` the log's."""
+    """
+    What client, upstream, log and other clients see, as the table puts it. `attempts` is x-gateway-attempts, `logged` the
+    log's. `others`: what a second client meets meanwhile that calls another model of the same provider.
+    """
 
     client: str
     attempts: str
     upstream: str
     log: str
     logged: str
+    others: str = NOTHING
 
 
 class Row(NamedTuple):
@@ -331,12 +337,15 @@ def markdown_tables() -> str:
 
 
 def _table(rows: list[Row]) -> str:
-    heading = ["| fault | targets | request | client | attempts | upstream | log |", "|---|---|---|---|---|---|---|"]
+    heading = [
+        "| fault | targets | request | client | attempts | upstream | log | others |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        client, attempts, upstream, log, logged = row.expected
+        client, attempts, upstream, log, logged, others = row.expected
         log += f" {logged}" if logged != attempts else ""
-        groups.setdefault((row.fault, client.removesuffix(" [DONE]"), attempts, upstream, log), []).append(row)
+        groups.setdefault((row.fault, client.removesuffix(" [DONE]"), attempts, upstream, log, others), []).append(row)
     return "\n".join([*heading, *(_line(cells, group) for cells, group in groups.items()), ""])
 
 

@@ -16,11 +16,13 @@ from tests.support.fault_matrix import (
     CONTENT_RECEIVED,
     DISCONNECTS,
     FIRST_SCRIPT_ENDED,
+    NOTHING,
     ROWS,
     Observation,
     Row,
+    success_cell,
 )
-from tests.support.faults import OTHER_MODEL, PLAIN, SHORT_TIMEOUT, STREAM
+from tests.support.faults import OTHER_MODEL, PLAIN, SHORT_TIMEOUT, STREAM, valid_response
 from tests.support.http_client import StreamedResponse, chat_request, expect_error_body, send_request
 from tests.support.scripted_upstream import ReceivedCall, ScriptedUpstream
 from tests.support.servers import Server, wait_until
@@ -69,6 +71,7 @@ def observe(row: Row, server: Server, upstream: ScriptedUpstream) -> Observation
         return [*upstream.calls[model], *upstream.calls[f"other-{model}"]]
 
     with send_request(server, body, **{"X-Request-Id": request_id}) as client:
+        others_view = observe_other_client(row, server, upstream)
         if row.disconnect:
             _wait_to_disconnect(row, client, calls)
             client_view, attempts = DISCONNECTS, ""
@@ -78,7 +81,16 @@ def observe(row: Row, server: Server, upstream: ScriptedUpstream) -> Observation
     wait_until(lambda: all(call.outcome for call in calls()), EVENT_TIMEOUT)
     upstream_view = ", ".join(f"{_dialect(call)} {call.outcome or 'unfinished'}" for call in calls())
     assert len(lines) == 1, f"{len(lines)} lines in the log for one request"
-    return Observation(client_view, attempts, upstream_view or "no call", *log_view(lines[0]))
+    return Observation(client_view, attempts, upstream_view or "no call", *log_view(lines[0]), others_view)
+
+
+def observe_other_client(row: Row, server: Server, upstream: ScriptedUpstream) -> str:
+    """Make a call of another client to a healthy model of the row's first provider, and return what it meets of the fault."""
+    dialect = row.route.dialects[0]
+    model = upstream.add_model(valid_response(dialect, PLAIN, "Not mine."))
+    with send_request(server, chat_request(f"{dialect}/{model}")) as client:
+        client_view, _ = read_client_view(client, PLAIN)
+    return NOTHING if client_view == success_cell("Not mine.", PLAIN) else client_view
 
 
 def read_client_view(client: socket.socket, form: str) -> tuple[str, str]:
