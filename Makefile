@@ -3,11 +3,12 @@
 # make check    check format, lint, types and imports, and run the tests
 # make format   fix format and lint where that can be done automatically
 # make lock     write the lock files anew, after a change of requirements.txt or requirements-dev.txt
+# make models   generate the table of models from the current lists of prices
 # make bench    measure speed, about 90 seconds; bench-peers: compared with LiteLLM, Portkey and nginx; soak: memory growth
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lint format lock bench bench-peers soak clean
+.PHONY: run test check lint format lock models bench bench-peers soak clean
 
 run: .venv/run.stamp
 	$(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
@@ -29,6 +30,9 @@ format: .venv/dev.stamp
 
 lock:
 	PYTHON=$(PYTHON) .ci/lock
+
+models:
+	$(PYTHON) -m tools.update_models
 
 bench: .venv/run.stamp
 	$(BIN)/python bench/run.py --quick --skip held-3000,anthropic-held,anthropic-sustained

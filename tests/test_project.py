@@ -64,7 +64,7 @@ def test_the_readme_starts_with_make_run_and_make_test():
     assert "##" in rest
 
 
-@pytest.mark.parametrize("command", ["run", "test", "check", "format", "lock"])
+@pytest.mark.parametrize("command", ["run", "test", "check", "format", "lock", "models"])
 def test_every_make_command_that_the_documents_name_exists(command):
     assert any(f"make {command}" in text(name) for name in DOCUMENTS)
     assert re.search(rf"^{command}:", text("Makefile"), re.MULTILINE)
