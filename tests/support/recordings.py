@@ -75,4 +75,4 @@ def create_completion(client, model, **fields):
 def replayed_calls(replay_server, model):
     """Return the calls that the replay server logged for a model."""
     calls = requests.get(f"{replay_server.url}/__log", timeout=10).json()
-    return [call for call in calls if call["body"]["model"] == model]
+    return [call for call in calls if call["body"] and call["body"]["model"] == model]  # a health probe has no body
