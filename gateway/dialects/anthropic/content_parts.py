@@ -37,6 +37,8 @@ PDF_PREFIX = "JVBERi"
 # Anthropic's blocks that clients of this gateway may send as they are.
 NATIVE_BLOCKS = ("image", "document", "search_result", "container_upload", "tool_reference")
 THINKING_BLOCKS = ("thinking", "redacted_thinking")
+# Characters of a value that an error message quotes.
+MAX_QUOTED = 100
 EPHEMERAL: Json = {"type": "ephemeral"}
 
 
@@ -101,7 +103,7 @@ def content_block(part: Json, path: str) -> Translated:
         case {"type": kind} if kind in NATIVE_BLOCKS:
             return Translated(part)
         case _:
-            return _refuse(f"Anthropic's API has no content of type {part.get('type')!r}", path)
+            return _refuse(f"Anthropic's API has no content of type {str(part.get('type'))[:MAX_QUOTED]!r}", path)
 
 
 def _refuse(reason: str, path: str) -> NoReturn:
@@ -129,7 +131,7 @@ def _inline_block(media_type: str, data: str, path: str) -> Json:
         # A text document's data is the text itself, not its base64, and its only media type is text/plain.
         text = _decoded(data, path)
         return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
-    return _refuse(f"Anthropic's API takes no content of the media type {media_type!r}", path)
+    return _refuse(f"Anthropic's API takes no content of the media type {media_type[:MAX_QUOTED]!r}", path)
 
 
 def _decoded(data: str, path: str) -> str:

@@ -170,8 +170,8 @@ def _untranslated(value: Any, translated: Any, path: str) -> Iterator[str]:
         yield from _untranslated(value, translated.variants.get(value.get(translated.tag, "")), path)
     elif isinstance(value, dict) and translated is not OPAQUE:
         for name, field in value.items():
-            field_path = f"{path}.{name}" if path else name
             if name in translated:
-                yield from _untranslated(field, translated[name], field_path)
+                if translated[name] is not OPAQUE and isinstance(field, dict | list):
+                    yield from _untranslated(field, translated[name], f"{path}.{name}" if path else name)
             elif name not in EMPTY_MEANS_ABSENT or field not in (None, [], {}):
-                yield field_path
+                yield f"{path}.{name}" if path else name

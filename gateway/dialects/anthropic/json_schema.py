@@ -27,21 +27,50 @@ MAX_DEPTH = 60
 
 def is_expressible(schema: Any) -> bool:
     """Whether `closed(schema)` allows all that the schema allows: no recursion, no object with arbitrary keys."""
-    return isinstance(schema, dict) and schema.get("type") == "object" and _is_expressible(schema, schema, ())
+    return (
+        isinstance(schema, dict) and schema.get("type") == "object" and _Expressible(schema).levels(schema, 0) is not None
+    )
 
 
-def _is_expressible(schema: Any, root: Json, steps: tuple[str, ...]) -> bool:
-    """`steps`: what led here from the root, the `$ref` for a reference and "" for a nested schema."""
-    if len(steps) > MAX_DEPTH or not isinstance(schema, dict) or not _is_well_formed(schema):
-        return False
+class _Expressible:
+    """One look at a schema. Each schema in it is looked at once, however many `$ref`s lead to it: they may double."""
+
+    def __init__(self, root: Json) -> None:
+        # By the id of a schema: the levels in it; None while it is looked at, so that whoever meets it then recurs.
+        self._root, self._levels = root, dict[int, int | None]()
+
+    def levels(self, schema: Any, depth: int) -> int | None:
+        """The levels in a schema at `depth` below the root, `$ref`s included; None where it is not expressible."""
+        if depth > MAX_DEPTH or not isinstance(schema, dict):
+            return None
+        if id(schema) in self._levels:
+            levels = self._levels[id(schema)]
+            return levels if levels is not None and depth + levels <= MAX_DEPTH else None
+        self._levels[id(schema)] = None
+        inner = _inner(schema, self._root)
+        if inner is None:
+            return None
+        levels = 0
+        for nested in inner:
+            below = self.levels(nested, depth + 1)
+            if below is None:
+                return None
+            levels = max(levels, below + 1)
+        self._levels[id(schema)] = levels
+        return levels
+
+
+def _inner(schema: Json, root: Json) -> list[Any] | None:
+    """The schemas that one consists of; None where it is not expressible itself."""
+    if not _is_well_formed(schema):
+        return None
     match schema:
         case {"$ref": str() as ref}:
-            return ref not in steps and _is_expressible(resolve(ref, root), root, (*steps, ref))
+            return [resolve(ref, root)]
         case {"type": "object"} | {"properties": _} if not _is_closable(schema):
-            return False
+            return None
         case _:
-            typed = any(keyword in schema for keyword in TYPE_KEYWORDS)
-            return typed and all(_is_expressible(nested, root, (*steps, "")) for nested in _nested(schema))
+            return _nested(schema) if any(keyword in schema for keyword in TYPE_KEYWORDS) else None
 
 
 def _is_well_formed(schema: Json) -> bool:

@@ -5,12 +5,14 @@ https://platform.claude.com/docs/en/api/messages; quotations without a page are 
 """
 
 import re
+from collections import defaultdict, deque
 from collections.abc import Mapping
-from itertools import count, groupby
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from gateway import json_codec
 from gateway.dialects.anthropic.content_parts import (
+    MAX_QUOTED,
     THINKING_BLOCKS,
     Translated,
     cache_control,
@@ -136,21 +138,23 @@ def _thinking_blocks(message: Json, path: str) -> list[Translated]:
     """
     sent = message.get("thinking_blocks") or []
     entries = sent if isinstance(sent, list) else [sent]
-    blocks = [_thinking_block(entry, f"{path}.thinking_blocks[{k}]") for k, entry in enumerate(entries)]
-    if message.get("reasoning_content") and not any(block.fields for block in blocks):
-        return [*blocks, Translated({}, (f"{path}.reasoning_content",))]
-    return blocks
+    translated = [_thinking_block(entry) for entry in entries]
+    blocks = [Translated(block) for block in translated if block]
+    dropped = [f"{path}.thinking_blocks[{k}]" for k, block in enumerate(translated) if not block]
+    if message.get("reasoning_content") and not blocks:
+        dropped.append(f"{path}.reasoning_content")
+    return [*blocks, Translated({}, tuple(dropped))] if dropped else blocks
 
 
-def _thinking_block(entry: Json, path: str) -> Translated:
+def _thinking_block(entry: Json) -> Json | None:
     match entry:
         case {"type": "thinking", "thinking": str() as text, "signature": str() as signature} if signature:
-            return Translated({"type": "thinking", "thinking": text, "signature": signature})
+            return {"type": "thinking", "thinking": text, "signature": signature}
         case {"type": "redacted_thinking", "data": str() as data}:
-            return Translated({"type": "redacted_thinking", "data": data})
+            return {"type": "redacted_thinking", "data": data}
         case _:
             # Without a signature the API cannot verify it: "Invalid `signature` in `thinking` block".
-            return Translated({}, (path,))
+            return None
 
 
 def _tool_calls(message: Json, path: str) -> list[tuple[Json, str]]:
@@ -196,11 +200,61 @@ class PendingCall(NamedTuple):
     tool_use_id: str
     path: str
 
-    def is_answered_by(self, result: Json) -> bool:
+
+class PendingCalls:
+    """
+    The calls whose results have not been seen yet, indexed by what a result may refer to: there may be thousands, with
+    the same id too.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[str, PendingCall] = {}
+        # (the role of a result, the id or name in it) -> the calls that it may answer, in order; answered ones among them.
+        self._index: defaultdict[tuple[str, Any], deque[PendingCall]] = defaultdict(deque)
+
+    def add(self, pending: PendingCall) -> None:
+        call = pending.call
+        self._calls[pending.tool_use_id] = pending
+        self._index["tool", call.get("id")].append(pending)
         # A legacy result has no id: it names the function.
-        if result["role"] == "tool":
-            return bool(self.call.get("id") == result.get("tool_call_id"))
-        return bool((self.call.get("function") or self.call.get("custom") or {}).get("name") == result.get("name"))
+        name = (call.get("function") or call.get("custom") or {}).get("name")
+        self._index["function", name].append(pending)
+
+    def answer(self, result: Json, path: str) -> PendingCall:
+        """The first call that a result answers, which is pending no longer. Raises InvalidRequest."""
+        field = "tool_call_id" if result["role"] == "tool" else "name"
+        candidates = self._index[result["role"], result.get(field)]
+        while candidates:
+            pending = self._calls.pop(candidates.popleft().tool_use_id, None)
+            if pending is not None:
+                return pending
+        quoted = repr(str(result.get(field))[:MAX_QUOTED])
+        raise InvalidRequest(
+            f"The tool result matches no call of the assistant message before it: {quoted}.", param=f"{path}.{field}"
+        )
+
+    def require_none(self) -> None:
+        # "`tool_use` ids were found without `tool_result` blocks immediately after": refused here, with the field's path.
+        for pending in self._calls.values():
+            raise InvalidRequest("A tool call must be followed by its result.", param=pending.path)
+
+
+class UniqueIds:
+    """Ids in the characters that the API takes; an id that another call has gets a number."""
+
+    def __init__(self) -> None:
+        self._used = set[str]()
+        # By id, the last number that was tried: those before it are used.
+        self._numbers: dict[str, int] = {}
+
+    def new(self, client_id: str) -> str:
+        clean = INVALID_IN_ID.sub("_", client_id) or "call"
+        number = self._numbers.get(clean, 0) + 1
+        while (unique := clean if number == 1 else f"{clean}_{number}") in self._used:
+            number += 1
+        self._numbers[clean] = number
+        self._used.add(unique)
+        return unique
 
 
 def tool_use_ids(messages: list[Json]) -> dict[Position, str]:
@@ -210,45 +264,17 @@ def tool_use_ids(messages: list[Json]) -> dict[Position, str]:
     Results answer the calls of the assistant turn before them; of calls with the same id, the first without a result.
     """
     ids: dict[Position, str] = {}
-    pending: list[PendingCall] = []
-    last_role = ""
+    pending, unique_ids, last_role = PendingCalls(), UniqueIds(), ""
     for n, message in enumerate(messages):
         role, path = message["role"], f"messages[{n}]"
         if role == "assistant":
             if last_role != "assistant":
-                _require_results(pending)
+                pending.require_none()
             for k, (call, call_path) in enumerate(_tool_calls(message, path)):
-                ids[n, k] = _unique_id(call.get("id") or "", ids)
-                pending = [*pending, PendingCall(call, ids[n, k], call_path)]
+                ids[n, k] = unique_ids.new(call.get("id") or "")
+                pending.add(PendingCall(call, ids[n, k], call_path))
         elif role in RESULT_ROLES:
-            answered = _answered_call(message, pending, path)
-            pending = [call for call in pending if call is not answered]
-            ids[n, 0] = answered.tool_use_id
+            ids[n, 0] = pending.answer(message, path).tool_use_id
         last_role = last_role if role in SYSTEM_ROLES else role
-    _require_results(pending)
+    pending.require_none()
     return ids
-
-
-def _answered_call(result: Json, pending: list[PendingCall], path: str) -> PendingCall:
-    for call in pending:
-        if call.is_answered_by(result):
-            return call
-    field = "tool_call_id" if result["role"] == "tool" else "name"
-    raise InvalidRequest(
-        f"The tool result matches no call of the assistant message before it: {result.get(field)!r}.",
-        param=f"{path}.{field}",
-    )
-
-
-def _require_results(pending: list[PendingCall]) -> None:
-    # "`tool_use` ids were found without `tool_result` blocks immediately after": refused here, with the field's path.
-    for call in pending:
-        raise InvalidRequest("A tool call must be followed by its result.", param=call.path)
-
-
-def _unique_id(client_id: str, ids: Mapping[Position, str]) -> str:
-    """The client's id in the characters that the API takes, with a number where another call has it."""
-    clean = INVALID_IN_ID.sub("_", client_id) or "call"
-    used = set(ids.values())
-    candidates = (clean if n == 1 else f"{clean}_{n}" for n in count(1))
-    return next(candidate for candidate in candidates if candidate not in used)

@@ -27,13 +27,12 @@ def translate_tools(chat: Chat, model: Model) -> Translated:
     choice, allowed = _choice(chat, model)
     translated = [_tool(tool, f"{field}[{n}]", model) for n, tool in enumerate(requested or ())]
     # Anthropic has no allowed_tools: the other tools are not sent.
-    excluded = [
-        n for n, tool in enumerate(translated) if allowed is not None and tool.fields.get("name") not in allowed
-    ]
-    sent = [tool for n, tool in enumerate(translated) if n not in excluded]
-    sent = [*sent, _web_search(chat, choice.fields, [tool.fields.get("name") for tool in sent])]
-    names = {tool.fields.get("name") for tool in translated}
-    unknown = [f"tool_choice.allowed_tools.tools[{n}]" for n, name in enumerate(allowed or ()) if name not in names]
+    names, allowed_names = [_name(tool.fields) for tool in translated], frozenset(allowed or ())
+    is_sent = [allowed is None or name in allowed_names for name in names]
+    sent = [tool for tool, included in zip(translated, is_sent, strict=True) if included]
+    sent = [*sent, _web_search(chat, choice.fields, [_name(tool.fields) for tool in sent])]
+    known, excluded = set(names), [n for n, included in enumerate(is_sent) if not included]
+    unknown = [f"tool_choice.allowed_tools.tools[{n}]" for n, name in enumerate(allowed or ()) if name not in known]
     dropped = [*(path for tool in sent for path in tool.dropped), *(f"{field}[{n}]" for n in excluded), *unknown]
     tools = [tool.fields for tool in sent if tool.fields]
     if not tools:
@@ -119,7 +118,7 @@ def _choice(chat: Chat, model: Model) -> tuple[Translated, tuple[str, ...] | Non
             choice: Json = {"type": CHOICE_MODES.get(mode, "auto")}
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list() as tools}}:
             choice = {"type": CHOICE_MODES.get(mode, "auto")}
-            allowed = tuple((tool.get(tool.get("type", "")) or tool).get("name", "") for tool in tools)
+            allowed = tuple(_allowed_name(tool) for tool in tools)
         case {"function": {"name": name}} | {"custom": {"name": name}} | {"name": name}:
             choice = {"type": "tool", "name": name}
         case {"type": str() as mode}:
@@ -132,6 +131,18 @@ def _choice(chat: Chat, model: Model) -> tuple[Translated, tuple[str, ...] | Non
     if choice.get("type") in FORCING_CHOICES and not model.tool_forcing:
         return Translated(_limited({"type": "auto"}, single_call=single_call), (_choice_field(chat),)), allowed
     return Translated(_limited(choice, single_call=single_call)), allowed
+
+
+def _allowed_name(tool: Json) -> str:
+    kind = tool.get("type")
+    nested = tool.get(kind) if isinstance(kind, str) else None
+    return _name(nested if nested and isinstance(nested, dict) else tool)
+
+
+def _name(tool: Json) -> str:
+    """A tool's name; "" where it has none: the shapes of the vendor's own tools are not checked."""
+    name = tool.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _choice_field(chat: Chat) -> str:

@@ -190,6 +190,8 @@ def is_common_message(message: Any) -> bool:
     match message:
         case {"role": "user" | "system" | "developer", "content": content} if len(message) == 2:
             return is_text(content)
+        case {"role": "user" | "system" | "developer", "content": content, "name": str()} if len(message) == 3:
+            return is_text(content)
         case {"role": "tool", "tool_call_id": str(), "content": content} if len(message) == 3:
             return is_text(content)
         case {"role": "assistant", "content": content} if len(message) == 2:
