@@ -21,7 +21,8 @@ def complete(router: Router, call: Call) -> Json:
 def embed(router: Router, call: Call) -> Json:
     """The response to an embeddings request. Raises GatewayError."""
     response = router.embeddings(call)
-    call.usage = response.get("usage")
+    usage = response.get("usage")
+    call.usage = usage if isinstance(usage, dict) else None
     router.settle(call)
     call.finish()
     return response

@@ -49,8 +49,8 @@ class Adapter:
     # The headers that authenticate with an API key.
     credentials: Callable[[str], Mapping[str, str]]
     vendor_request: Callable[[TargetRequest], VendorRequest]
-    # The framing: the events in a response body. Blocks may be cut anywhere; each PAUSE is passed on.
-    events: Callable[[Iterable[bytes | Pause]], Iterator[Event | Pause]]
+    # The framing: the events in a response body, of so many bytes at most. Blocks may be cut anywhere; each PAUSE is passed on.
+    events: Callable[[Iterable[bytes | Pause], int], Iterator[Event | Pause]]
     # The completion in the body of a 200. Raises UpstreamFault where the body is an error.
     completion: Callable[[TargetRequest, Json], Completion]
     # The chunks of a stream. Usage, where the vendor reports it, is in a last chunk with `choices: []` in any case.

@@ -1,7 +1,7 @@
 """The JSON in a stream's events."""
 
 from gateway.errors import UpstreamFailed
-from gateway.json_codec import loads
+from gateway.json_codec import MAX_LEVELS, loads, require_shallow
 from gateway.openai_types import Json
 from gateway.stream_events import Event
 
@@ -10,6 +10,8 @@ def event_object(event: Event) -> Json:
     """The JSON object that is an event's data. Raises UpstreamFailed for anything else."""
     try:
         data = loads(event.data)
+        if len(event.data) > 2 * MAX_LEVELS:
+            require_shallow(event.data, data)
     except ValueError as error:
         message = "The upstream's stream has an event that is not JSON."
         raise UpstreamFailed(message, upstream_status="invalid_response") from error

@@ -16,17 +16,18 @@ LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 BLANK_LINE = re.compile(LINE_END + LINE_END)
 BOM = b"\xef\xbb\xbf"
 # An upstream that never ends its event would fill the memory.
-MAX_EVENT_BYTES = 64 << 20
+MAX_EVENT_BYTES = 8 << 20
 
 
-def sse_events(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
+def sse_events(blocks: Iterable[bytes | Pause], max_event: int = MAX_EVENT_BYTES) -> Iterator[Event | Pause]:
     """
     The events of a stream, and PAUSE after those of each block.
 
-    Blocks may be cut anywhere, within a character or a line end. Events without data (comments, `id:`, `retry:`) are
-    left out. Raises UpstreamFailed for an event of more than MAX_EVENT_BYTES.
+    Blocks may be cut anywhere, within a character or a line end. Events without data (comments, `id:`, `retry:`, an empty
+    `data:`) are left out. Raises UpstreamFailed for an event of more than `max_event` bytes.
     """
-    buffer, started = b"", False
+    # A bytearray: an event may come in pieces of one byte, each of which would copy a bytes object of all before it.
+    buffer, started = bytearray(), False
     for block in blocks:
         if block is not PAUSE:
             if started and not buffer and _is_single_line_event(block):
@@ -38,41 +39,46 @@ def sse_events(blocks: Iterable[bytes | Pause]) -> Iterator[Event | Pause]:
             buffer += block
             if not started:
                 # 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any."
-                buffer, started = buffer.removeprefix(BOM), len(buffer) >= len(BOM)
-            complete, buffer = _split(buffer, search_start)
-            for lines in complete:
-                event = _event(lines)
-                if event is not None:
-                    yield event
-            if len(buffer) > MAX_EVENT_BYTES:
-                raise UpstreamFailed("The upstream's stream has an event of more than 64 MB.")
+                started = len(buffer) >= len(BOM)
+                buffer = buffer.removeprefix(BOM)
+            if _has_blank_line(buffer, search_start):
+                *complete, rest = _split(bytes(buffer))
+                buffer = bytearray(rest)
+                for lines in complete:
+                    event = _event(lines)
+                    if event is not None:
+                        yield event
+            if len(buffer) > max_event:
+                raise UpstreamFailed(
+                    f"The upstream's stream has an event of more than {max_event} bytes.",
+                    upstream_status="invalid_response",
+                )
         yield PAUSE
     # The rest of the buffer is dropped. 9.2.6: "If the file ends in the middle of an event, before the final empty
     # line, the incomplete event is not dispatched."
 
 
 def _is_single_line_event(block: bytes) -> bool:
-    """Whether a block is what most blocks are: one whole event with one line of data."""
+    """Whether a block is what most blocks are: one whole event with one line of data, an object."""
     end = len(block) - 2
-    return block.startswith(b"data: ") and block.find(b"\n") == end and block.endswith(b"\n\n") and b"\r" not in block
+    return block.startswith(b"data: {") and block.find(b"\n") == end and block.endswith(b"\n\n") and b"\r" not in block
 
 
-def _split(buffer: bytes, search_start: int) -> tuple[list[bytes], bytes]:
-    """The complete events, as their lines, and the rest of the buffer; no blank line begins before `search_start`."""
-    if b"\r" not in buffer:
-        if buffer.find(b"\n\n", search_start) < 0:
-            return [], buffer
-        *complete, rest = buffer.split(b"\n\n")
-        return complete, rest
-    if BLANK_LINE.search(buffer, search_start) is None:
-        return [], buffer
-    *complete, rest = BLANK_LINE.split(buffer)
-    return complete, rest
+def _has_blank_line(buffer: bytearray, search_start: int) -> bool:
+    """Whether an event is complete; no blank line begins before `search_start`."""
+    if buffer.find(b"\r", search_start) < 0:
+        return buffer.find(b"\n\n", search_start) >= 0
+    return BLANK_LINE.search(buffer, search_start) is not None
+
+
+def _split(buffer: bytes) -> list[bytes]:
+    """The events in a buffer, as their lines; the last one is incomplete."""
+    return buffer.split(b"\n\n") if b"\r" not in buffer else BLANK_LINE.split(buffer)
 
 
 def _event(lines: bytes) -> Event | None:
     """The event in its lines; None where it has no data."""
-    if lines.startswith(b"data: ") and b"\n" not in lines and b"\r" not in lines:
+    if lines.startswith(b"data: {") and b"\n" not in lines and b"\r" not in lines:
         return Event("", lines[6:])
     name, data = b"", []
     # bytes.splitlines knows the line ends of 9.2.5 and no others, unlike str.splitlines (U+2028, U+0085).
@@ -85,4 +91,5 @@ def _event(lines: bytes) -> Event | None:
             data.append(value)
         elif field == b"event":
             name = value
-    return Event(name.decode("utf-8", "replace"), b"\n".join(data)) if data else None
+    # 9.2.6 lets an event with empty data be dispatched. No vendor says anything by one: some keep a connection alive by it.
+    return Event(name.decode("utf-8", "replace"), b"\n".join(data)) if any(map(bytes.strip, data)) else None

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from gateway.dialects.error_text import MAX_TEXT, short_text
 from gateway.errors import (
     UpstreamBlocked,
     UpstreamCredentials,
@@ -14,8 +15,6 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 
-# Characters of a message that are looked at and passed on: an upstream may send megabytes.
-MAX_MESSAGE = 8192
 # What vendors say when the account itself cannot be used, whatever the request: DeepSeek's 402 is "Insufficient Balance",
 # OpenRouter's "Insufficient credits", Anthropic's "Your credit balance is too low", OpenAI's "You exceeded your current quota",
 # "account_deactivated" and "billing_hard_limit_reached". OpenRouter's "This request requires more credits, or fewer max_tokens"
@@ -43,12 +42,11 @@ def upstream_error(
     retry_after: float | None = None,
 ) -> UpstreamFault:
     """The error for an upstream's response with an error `status`; `code` and `param` are whatever its body has there."""
-    message = message[:MAX_MESSAGE]
-    code = code[:MAX_MESSAGE] if isinstance(code, str) and code else None
-    param = param[:MAX_MESSAGE] if isinstance(param, str) and param else None
+    message, type = message[:MAX_TEXT], short_text(type)
+    code, param = short_text(code) or None, short_text(param) or None
     reported: dict[str, Any] = {"upstream_status": status, "wait": retry_after}
     if status in (401, 402, 403):
-        return _refusal(status, message, f"{type or ''} {code or ''} {message}", reported)
+        return _refusal(status, message, f"{type} {code or ''} {message}", reported)
     if status == 429:
         # OpenAI's type for an account that is out of credit, which no waiting changes.
         kind = type if type in ("tokens", "insufficient_quota") else None

@@ -24,6 +24,8 @@ MODEL = "echo"
 DIMENSIONS = 1536
 # Numbers in all the embeddings of one response.
 MAX_NUMBERS = 4 << 20
+# Characters of a tool's name; a response with n choices has it n times.
+MAX_NAME = 256
 # Characters of a message that are repeated.
 MAX_REPEATED = 4000
 
@@ -119,10 +121,12 @@ def _forced_call(chat: Chat) -> tuple[Json, str] | None:
             name = _function(first).get("name", "")
         case {"name": name}:  # the deprecated function_call
             function = functions.get(name, {})
-            call = {"name": name, "arguments": _arguments(function)}
+            call = {"name": name[:MAX_NAME], "arguments": _arguments(function)}
             return {**message, "function_call": call}, "function_call"
         case _:
             return None
+    if len(name) > MAX_NAME:
+        raise Refused(f"echo calls no tool with a name of more than {MAX_NAME} characters.", "tool_choice")
     tool = tools.get(name, {"type": "function", "function": {"name": name}})
     return {**message, "tool_calls": [_tool_call(tool, name)]}, "tool_calls"
 

@@ -4,12 +4,15 @@ from math import isfinite
 from typing import Any
 
 from gateway.dialects.json_pointer import resolve
+from gateway.json_codec import dumps
 
 # Levels after which optional properties are omitted, so that a schema that refers to itself has an end.
 FULL_DEPTH = 12
 MAX_DEPTH = 4 * FULL_DEPTH
 MAX_VALUES = 5_000
 MAX_TEXT = 10_000
+# Characters of a whole value, which a response with n choices has n times; parts, names and options of schemas looked at.
+MAX_SIZE, MAX_WORK = 1 << 18, 100_000
 # One value for each `format` of the Validation vocabulary, 7.3, that is in use.
 FORMATS = {
     "date-time": "2026-01-01T00:00:00Z",
@@ -38,7 +41,23 @@ class _Sampler:
     """One sample of one schema, whose `$ref`s point into `root`."""
 
     def __init__(self, root: Any) -> None:
-        self._root, self._remaining = root, MAX_VALUES
+        self._root, self._remaining, self._size, self._work = root, MAX_VALUES, MAX_SIZE, MAX_WORK
+        self._sizes: dict[int, int] = {}
+
+    def _spend(self, *, size: int = 0, work: int = 0) -> None:
+        """Count what a value takes. Raises TooLarge."""
+        self._size, self._work = self._size - size, self._work - work
+        if self._size < 0:
+            raise TooLarge(f"a schema whose value has more than {MAX_SIZE} characters")
+        if self._work < 0:
+            raise TooLarge(f"a schema that takes more than {MAX_WORK} steps to fill")
+
+    def _given(self, value: Any) -> Any:
+        """A value that the schema itself gives."""
+        if id(value) not in self._sizes:
+            self._sizes[id(value)] = len(dumps(value))
+        self._spend(size=self._sizes[id(value)])
+        return value
 
     def value(self, schema: Any, depth: int) -> Any:
         self._remaining -= 1
@@ -48,17 +67,19 @@ class _Sampler:
             return {}
         for name in ("const", "default"):
             if name in schema:
-                return schema[name]
+                return self._given(schema[name])
         for name in ("enum", "examples"):
             if isinstance(schema.get(name), list) and schema[name]:
-                return schema[name][0]
+                return self._given(schema[name][0])
         match schema:
             case {"$ref": str(reference)}:
+                self._spend(work=1 + len(reference) // 16)
                 return self.value(resolve(reference, self._root), depth + 1) if depth < 2 * FULL_DEPTH else None
             case {"allOf": [_, *_] as parts}:
                 rest = {name: value for name, value in schema.items() if name != "allOf"}
-                return self.value(_merge([rest, *parts], self._root), depth + 1)
+                return self.value(self._merge([rest, *parts]), depth + 1)
             case {"anyOf": [_, *_] as options} | {"oneOf": [_, *_] as options}:
+                self._spend(work=len(options))
                 return self.value(_simplest(options) if depth > FULL_DEPTH else options[0], depth + 1)
         return self._typed(schema, depth)
 
@@ -67,7 +88,9 @@ class _Sampler:
         kind = kind[0] if isinstance(kind, list) and kind else kind
         match kind:
             case "string":
-                return _text(schema)
+                text = _text(schema)
+                self._spend(size=len(text))
+                return text
             case "integer" | "number":
                 return _number(schema, kind == "integer")
             case "boolean":
@@ -80,12 +103,39 @@ class _Sampler:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         required = schema.get("required")
+        self._spend(work=len(properties) + (len(required) if isinstance(required, list) else 0))
         required = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
         if depth > FULL_DEPTH:
             names = required
         else:
             names = [*properties, *(name for name in required if name not in properties)]
+        self._spend(size=sum(map(len, names)))
         return {name: self.value(properties.get(name, {}), depth + 1) for name in names}
+
+    def _merge(self, parts: list[Any]) -> dict[str, Any]:
+        """One schema for all the parts of an `allOf`."""
+        merged: dict[str, Any] = {}
+        copied: set[str] = set()  # the keywords whose values in `merged` are no part's own
+        for part in parts:
+            is_reference = isinstance(part, dict) and isinstance(part.get("$ref"), str)
+            if is_reference:
+                self._spend(work=len(part["$ref"]) // 16)
+            schema = resolve(part["$ref"], self._root) if is_reference else part
+            members = schema if isinstance(schema, dict) else {}
+            self._spend(work=1 + len(members))
+            for name, value in members.items():
+                present = merged.get(name)
+                if not (isinstance(present, dict | list) and type(present) is type(value)):
+                    merged[name] = value
+                    copied.discard(name)
+                    continue
+                if name not in copied:
+                    present = merged[name] = present.copy()
+                    copied.add(name)
+                    self._spend(work=len(present))
+                self._spend(work=len(value))
+                present.update(value) if isinstance(present, dict) else present.extend(value)
+        return merged
 
 
 def _count(schema: dict[str, Any], name: str, default: int) -> int:
@@ -123,19 +173,3 @@ def _simplest(options: list[Any]) -> Any:
     """The last option without members of its own, such as `{"type": "null"}`: it ends a recursion."""
     flat = [option for option in options if isinstance(option, dict) and not {"$ref", "properties"} & option.keys()]
     return (flat or options)[-1]
-
-
-def _merge(parts: list[Any], root: Any) -> dict[str, Any]:
-    """One schema for all the parts of an `allOf`."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        schema = resolve(part["$ref"], root) if isinstance(part, dict) and isinstance(part.get("$ref"), str) else part
-        for name, value in (schema if isinstance(schema, dict) else {}).items():
-            present = merged.get(name)
-            if isinstance(present, dict) and isinstance(value, dict):
-                merged[name] = {**present, **value}
-            elif isinstance(present, list) and isinstance(value, list) and len(present) < MAX_VALUES:
-                merged[name] = [*present, *value]
-            else:
-                merged[name] = value
-    return merged

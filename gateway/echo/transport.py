@@ -9,10 +9,15 @@ import requests
 from requests.adapters import BaseAdapter
 
 from gateway.echo import model
+from gateway.errors import ClientDisconnected
 from gateway.json_codec import dumps, loads
+from gateway.openai_types import Chunk
 from gateway.stream_events import PAUSE, Pause
-from gateway.transport.client_watch import ClientWatch
-from gateway.transport.upstream_wait import UpstreamWait
+from gateway.transport.client_watch import CLIENT_CHECK_INTERVAL
+from gateway.transport.upstream_wait import DeadlinePassed, UpstreamWait
+
+# Chunks without a pace after which others of this thread get their turn.
+CHUNKS_AT_ONCE = 32
 
 
 class EchoAdapter(BaseAdapter):
@@ -26,7 +31,7 @@ class EchoAdapter(BaseAdapter):
         self, _method: str, url: str, _headers: Mapping[str, str], body: bytes, wait: UpstreamWait
     ) -> "EchoExchange":
         try:
-            return self._respond(url, loads(body), wait.watch)
+            return self._respond(url, loads(body), wait)
         except model.Refused as refused:
             error = {
                 "message": str(refused),
@@ -36,14 +41,15 @@ class EchoAdapter(BaseAdapter):
             }
             return EchoExchange(dumps({"error": error}), status=400)
 
-    def _respond(self, url: str, request: Any, watch: ClientWatch) -> "EchoExchange":
+    def _respond(self, url: str, request: Any, wait: UpstreamWait) -> "EchoExchange":
         if url.endswith("/embeddings"):
             return EchoExchange(dumps(model.embeddings(request)))
         ident, created = f"chatcmpl-echo-{next(self._count)}", int(time.time())
         if not request.get("stream"):
             return EchoExchange(dumps(model.completion(request, ident, created)))
-        frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in model.chunks(request, ident, created)]
-        return EchoExchange(b"", self._paced([*frames, b"data: [DONE]\n\n"], watch))
+        chunks = model.chunks(request, ident, created)
+        first = next(chunks)  # raises Refused while the response can still be an error
+        return EchoExchange(b"", self._paced(itertools.chain((first,), chunks), wait))
 
     def send(self, *_args: Any, **_options: Any) -> requests.Response:
         raise requests.ConnectionError("echo has no address")
@@ -51,14 +57,25 @@ class EchoAdapter(BaseAdapter):
     def close(self) -> None:
         pass
 
-    def _paced(self, frames: list[bytes], watch: ClientWatch) -> Iterator[bytes | Pause]:
-        for frame in frames:
-            watch.raise_if_shutting_down(time.monotonic())
-            yield frame
-            if self._pace:
-                self._sleep(self._pace)
+    def _paced(self, chunks: Iterable[Chunk], wait: UpstreamWait) -> Iterator[bytes | Pause]:
+        """The frames of a stream, each made when it is due. Raises as `UpstreamWait.receive` does."""
+        watch = wait.watch
+        for n, chunk in enumerate(chunks):
+            now = time.monotonic()
+            if now >= wait.deadline:
+                raise DeadlinePassed(wait.deadline_kind)
+            if wait.cancelled:
+                raise ClientDisconnected("another attempt was first")
+            watch.raise_if_shutting_down(now)
+            if now - watch.checked_at >= CLIENT_CHECK_INTERVAL:
+                watch.checked_at = now
+                watch.check_connected()
+            yield b"data: %b\n\n" % dumps(chunk)
+            if self._pace or not n % CHUNKS_AT_ONCE:
+                self._sleep(min(self._pace, max(0.0, wait.deadline - now)))
             if time.monotonic() >= watch.yield_at:
                 yield PAUSE
+        yield b"data: [DONE]\n\n"
 
 
 class EchoExchange:

@@ -25,7 +25,7 @@ from gateway.health.target_health import TargetLease
 from gateway.json_codec import dumps
 from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.routing.call import Call
-from gateway.routing.response_checks import complete_stream, completion_as_chunks, json_object
+from gateway.routing.response_checks import bounded_beginning, complete_stream, completion_as_chunks, json_object
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
 from gateway.transport.failures import TransportFailure
@@ -64,6 +64,13 @@ class Timeouts(NamedTuple):
         return self.idle if target.idle_timeout is None else target.idle_timeout
 
 
+class StreamLimits(NamedTuple):
+    """Bytes that one event of a stream may have, and all events together before the first content."""
+
+    event: int = 8 << 20
+    before_content: int = 1 << 20
+
+
 class RequestKind(NamedTuple):
     """A kind of request that has a plain response: how an adapter translates it, and the response to it."""
 
@@ -78,6 +85,7 @@ class UpstreamCaller:
     transport: Transport
     timeouts: Timeouts
     admit: Callable[[Target], None]
+    limits: StreamLimits
 
     def attempt(self, call: Call, target: Target, lease: TargetLease) -> "UpstreamAttempt":
         """An attempt that watches the client while it waits for the upstream."""
@@ -96,7 +104,18 @@ class UpstreamAttempt:
     It alone writes what the call says of attempts: `attempts`, `dropped`, `served_by`, `served_model`, `first_content`.
     """
 
-    __slots__ = ("_adapter", "_caller", "_registers_close", "call", "dropped", "lease", "started", "target", "wait")
+    __slots__ = (
+        "_adapter",
+        "_caller",
+        "_registers_close",
+        "call",
+        "content_started",
+        "dropped",
+        "lease",
+        "started",
+        "target",
+        "wait",
+    )
 
     def __init__(
         self,
@@ -113,6 +132,7 @@ class UpstreamAttempt:
         self.call, self.target, self.lease, self.wait = call, target, lease, wait
         self.started = time.monotonic()
         self.dropped: tuple[str, ...] = ()
+        self.content_started = False
 
     def fetch(self, kind: RequestKind) -> Json:
         """The plain response. Raises GatewayError."""
@@ -142,12 +162,16 @@ class UpstreamAttempt:
             ):
                 yield from exchange.wait_for_headers()
                 if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
-                    chunks = complete_stream(adapter.chunks(request, adapter.events(exchange.blocks())))
+                    limits = self._caller.limits
+                    events = adapter.events(exchange.blocks(), limits.event)
+                    events = bounded_beginning(events, limits.before_content, lambda: self.content_started)
+                    chunks = complete_stream(adapter.chunks(request, events))
                 else:
                     completion = json_object(exchange, adapter, self.target.provider.name)
                     chunks = completion_as_chunks(adapter.completion(request, completion))
                 for chunk in chunks:
                     if chunk is not PAUSE:
+                        self.content_started = True
                         self._bound_idle_time()
                         yield chunk
                         break
@@ -241,7 +265,9 @@ class map_upstream_errors:  # noqa: N801 - it reads as a function: with map_upst
         name, key, failure = self._provider.name, self._provider.key or "", error
         if isinstance(error, TransportFailure):
             failure = error.gateway_error(name)
-        elif isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+        elif isinstance(
+            error, ArithmeticError | AttributeError | LookupError | RecursionError | TypeError | ValueError
+        ):
             structlog.get_logger().error("invalid_response", provider=name, **error_location(error))
             failure = UpstreamFailed(f"{name} sent an invalid response.", upstream_status="invalid_response")
         if isinstance(failure, GatewayError) and len(key) >= MIN_MASKED_KEY:

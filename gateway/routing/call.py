@@ -22,6 +22,8 @@ from gateway.transport.client_watch import ClientWatch
 MAX_PATHS_LENGTH, MAX_FIELDS = 6000, 50
 # Characters of a model's name in the log.
 MAX_MODEL_LENGTH = 200
+# Beyond it a count of tokens is nonsense, and a store of limits may not hold it.
+MAX_TOKENS = 2**53
 TOKEN_COUNTS = ("prompt_tokens", "completion_tokens")
 
 
@@ -103,7 +105,7 @@ class Call:
     def tokens(self) -> int:
         """The tokens used in total, as far as is known."""
         total = (self.usage or {}).get("total_tokens")
-        return total if isinstance(total, int) else 0
+        return total if isinstance(total, int) and 0 <= total < MAX_TOKENS else 0
 
     def finish(self, error: GatewayError | None = None) -> None:
         """The end is reached, with a response or with an error; where the client left, it is not."""

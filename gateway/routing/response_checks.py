@@ -1,15 +1,16 @@
 """What an upstream's response is worth: a stream that broke off, or a body of no known shape, is never an answer."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gateway.dialects.contract import Adapter
+from gateway.dialects.error_text import MAX_TEXT
 from gateway.dialects.upstream_error import blocked, upstream_error
 from gateway.errors import UpstreamFailed
-from gateway.json_codec import loads
+from gateway.json_codec import loads, require_shallow
 from gateway.openai_types import Chunk, Completion, Json
 from gateway.routing.retry_after import retry_after
-from gateway.stream_events import PAUSE, Pause
+from gateway.stream_events import PAUSE, Event, Pause
 from gateway.transport.exchange import Exchange
 from gateway.transport.failures import TransportFailure
 
@@ -23,12 +24,13 @@ def json_object(exchange: Exchange, adapter: Adapter, provider: str) -> Json:
     body = exchange.read_body()
     try:
         data = loads(body)
+        require_shallow(body, data)
     except ValueError as error:
         if exchange.status == 200:
             raise UpstreamFailed(
                 f"{provider} answered with a body that is not JSON.", upstream_status="invalid_response"
             ) from error
-        data = body.decode("utf-8", "replace")
+        data = body[: 4 * MAX_TEXT].decode("utf-8", "replace")
     if exchange.status == 403 and isinstance(data, str) and WEB_PAGE.search(data[:MAX_SEARCHED]):
         raise blocked(exchange.status, provider)
     if exchange.status != 200:
@@ -39,6 +41,28 @@ def json_object(exchange: Exchange, adapter: Adapter, provider: str) -> Json:
             f"{provider} answered with JSON that is not an object.", upstream_status="invalid_response"
         )
     return data
+
+
+def bounded_beginning(
+    events: Iterator[Event | Pause], max_bytes: int, has_content: Callable[[], bool]
+) -> Iterator[Event | Pause]:
+    """
+    The same events. Raises UpstreamFailed when those before the first content have more than `max_bytes`: their chunks and
+    blocks are held until it comes. `has_content()`: the event that came last had content.
+    """
+    size = 0
+    for event in events:
+        yield event
+        if has_content():
+            break
+        if event is not PAUSE:
+            size += len(event.data)
+            if size > max_bytes:
+                raise UpstreamFailed(
+                    f"The upstream sent more than {max_bytes} bytes before any content.",
+                    upstream_status="invalid_response",
+                )
+    yield from events
 
 
 def complete_stream(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:

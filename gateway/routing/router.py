@@ -18,6 +18,7 @@ from gateway.routing.attempt import (
     EMBEDDINGS,
     ChunkStream,
     RequestKind,
+    StreamLimits,
     Timeouts,
     UpstreamAttempt,
     UpstreamCaller,
@@ -32,6 +33,7 @@ from gateway.stream_events import PAUSE, Pause
 from gateway.transport.http_transport import Transport
 
 sleep = time.sleep
+DEFAULT_LIMITS = StreamLimits()
 Result = TypeVar("Result")
 
 
@@ -49,12 +51,13 @@ class Router:
         *,
         attempts: int,
         timeouts: Timeouts,
+        limits: StreamLimits = DEFAULT_LIMITS,
         admit: Callable[[Target], None],
         record_tokens: Callable[[Target, int], None],
         health_registry: HealthRegistry,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
-        self._caller = UpstreamCaller(transport, timeouts, admit)
+        self._caller = UpstreamCaller(transport, timeouts, admit, limits)
         self._max_tries, self._timeouts, self._record_tokens, self._sleep = attempts, timeouts, record_tokens, sleep
         self.health_registry, self._order = health_registry, TargetOrder(health_registry)
 

@@ -190,7 +190,7 @@ def test_a_truncated_stream_has_no_finish_reason(dialect, data, events):
 def test_the_framing_reads_events_from_any_fragments(dialect, data, events):
     text = b"".join(b"event: %b\ndata: %b\n\n" % (event.name.encode(), event.data) for event in events)
     blocks = [text[start : start + 5] for start in range(0, len(text), 5)]
-    framed = [event for event in ADAPTERS[dialect].events(blocks) if not isinstance(event, Pause)]
+    framed = [event for event in ADAPTERS[dialect].events(blocks, 1 << 20) if not isinstance(event, Pause)]
     assert [event.data for event in framed] == [event.data for event in events]
 
 

@@ -62,6 +62,26 @@ def test_a_pause_follows_the_events_of_each_block_and_each_pause_is_passed_on():
     ]
 
 
+@pytest.mark.parametrize(
+    "empty", [b"data:\n\n", b"data: \n\n", b"data\n\n", b"event: ping\ndata:  \n\n", b"data\rdata:\r\r"]
+)
+def test_an_event_with_empty_data_is_left_out(empty):
+    assert events(b'data: {"a": 1}\n\n', empty, b'data: {"b": 1}\n\n') == [
+        Event("", b'{"a": 1}'),
+        Event("", b'{"b": 1}'),
+    ]
+
+
+def test_an_event_may_come_in_pieces_of_one_byte():
+    data = b'{"text": "%b"}' % (b"x" * 100_000)
+    assert events(*(bytes([byte]) for byte in b"data: %b\r\n\r\n" % data)) == [Event("", data)]
+
+
+def test_the_largest_event_can_be_set():
+    with pytest.raises(UpstreamFailed):
+        list(sse_events([b"data: " + b"x" * 100], max_event=100))
+
+
 def test_an_endless_event_raises_upstream_failed():
     with pytest.raises(UpstreamFailed):
         events(b"data: ", *itertools.repeat(b"x" * (MAX_EVENT_BYTES // 4), 5))
@@ -78,4 +98,5 @@ def test_the_events_do_not_depend_on_the_cuts_between_blocks(messages, line_end,
     )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=12)))
     blocks = [wire[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(wire)])]
-    assert events(*blocks) == [Event("", "\n".join(values).encode()) for values in messages]
+    with_data = [values for values in messages if any(value.encode().strip() for value in values)]
+    assert events(*blocks) == [Event("", "\n".join(values).encode()) for values in with_data]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.dialects.upstream_error import MAX_MESSAGE, upstream_error
+from gateway.dialects.error_text import MAX_TEXT
+from gateway.dialects.upstream_error import upstream_error
 from gateway.errors import UpstreamCredentials, UpstreamRefused, UpstreamRejected
 
 
@@ -49,4 +50,4 @@ def test_any_other_402_or_403_is_refused_for_this_request(status, message):
 
 
 def test_a_message_is_cut_before_it_is_looked_at():
-    assert upstream_error(500, "x" * 10_000_000).message == "x" * MAX_MESSAGE
+    assert upstream_error(500, "x" * 10_000_000).message == "x" * MAX_TEXT

@@ -20,7 +20,7 @@ def operations(function: Callable[..., Any], *args: Any) -> int:
     sys.settrace(trace)
     try:
         function(*args)
-    except Exception:  # noqa: BLE001, S110 - what counts is the work until then
+    except Exception:  # noqa: BLE001 - what counts is the work until then
         pass
     finally:
         sys.settrace(before)

@@ -69,6 +69,6 @@ def in_band_error(data: Json) -> UpstreamFault:
     """
     reported = data.get("error")
     kind = reported.get("type") if isinstance(reported, dict) else None
-    status = STATUSES.get(str(kind), 502)
+    status = STATUSES.get(kind, 502) if isinstance(kind, str) else 502
     fields = error(status, data)
     return upstream_error(fields.pop("status", status), **fields)

@@ -28,7 +28,9 @@ MAX_DEPTH = 60
 def is_expressible(schema: Any) -> bool:
     """Whether `closed(schema)` allows all that the schema allows: no recursion, no object with arbitrary keys."""
     return (
-        isinstance(schema, dict) and schema.get("type") == "object" and _Expressible(schema).levels(schema, 0) is not None
+        isinstance(schema, dict)
+        and schema.get("type") == "object"
+        and _Expressible(schema).levels(schema, 0) is not None
     )
 
 

@@ -30,6 +30,9 @@ FINISH_REASONS: Mapping[str, str] = {
 # https://platform.claude.com/docs/en/api/service-tiers -> OpenAI's service_tier, which has no `batch`.
 SERVICE_TIERS: Mapping[str, str] = {"standard": "default", "priority": "priority"}
 
+# Tokens; a greater number is none, and could not be written.
+MAX_COUNT = 2**53
+
 
 def completion(request: TargetRequest, data: Json) -> Completion:
     """The completion. Raises UpstreamFault for an error, and for anything else that is not a message."""
@@ -51,14 +54,18 @@ def completion(request: TargetRequest, data: Json) -> Completion:
 def identity(request: TargetRequest, data: Json, kind: str) -> Json:
     """The fields that identify a completion; the same in every chunk of a stream. Anthropic has no `created`."""
     reported = data.get("usage")
-    tier = SERVICE_TIERS.get(reported.get("service_tier") or "") if isinstance(reported, dict) else None
+    tier = SERVICE_TIERS.get(_text(reported.get("service_tier"))) if isinstance(reported, dict) else None
     return {
-        "id": data.get("id") or request.id,
+        "id": _text(data.get("id")) or request.id,
         "object": kind,
         "created": request.created,
-        "model": data.get("model") or request.model,
+        "model": _text(data.get("model")) or request.model,
         **({"service_tier": tier} if tier else {}),
     }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def message(request: TargetRequest, blocks: list[Json]) -> Json:
@@ -150,7 +157,7 @@ def annotations(citations: Any, start: int, end: int) -> list[Json]:
 
 
 def finish_reason(request: TargetRequest, stop_reason: Any, *, has_calls: bool) -> str:
-    reason = FINISH_REASONS.get(str(stop_reason), "stop")
+    reason = FINISH_REASONS.get(_text(stop_reason), "stop")
     reason = "tool_calls" if has_calls and reason == "stop" else reason
     return "function_call" if reason == "tool_calls" and uses_functions(request) else reason
 
@@ -165,21 +172,29 @@ def usage(reported: Json) -> Json:
     """
     iterations = reported.get("iterations")
     iterations = iterations if isinstance(iterations, list) else []
-    counts = [*(entry for entry in iterations if entry.get("type") == "compaction"), reported]
+    counts = [
+        *(entry for entry in iterations if isinstance(entry, dict) and entry.get("type") == "compaction"),
+        reported,
+    ]
     cache_read, cache_write = (_sum(counts, f"cache_{kind}_input_tokens") for kind in ("read", "creation"))
     prompt = _sum(counts, "input_tokens") + cache_read + cache_write
     completion = _sum(counts, "output_tokens")
-    reasoning = (reported.get("output_tokens_details") or {}).get("thinking_tokens")
+    details = reported.get("output_tokens_details")
+    reasoning = details.get("thinking_tokens") if isinstance(details, dict) else None
     server_tools = {"server_tool_use": reported["server_tool_use"]} if reported.get("server_tool_use") else {}
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": cache_read, "cache_write_tokens": cache_write},
-        **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning is not None else {}),
+        **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if _is_count(reasoning) else {}),
         **server_tools,
     }
 
 
 def _sum(counts: list[Json], name: str) -> int:
-    return sum(entry.get(name) or 0 for entry in counts)
+    return sum(entry[name] for entry in counts if _is_count(entry.get(name)))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MAX_COUNT

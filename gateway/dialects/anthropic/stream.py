@@ -23,8 +23,13 @@ from gateway.dialects.anthropic.response import (
 from gateway.dialects.anthropic.tools import custom_tool_names
 from gateway.dialects.contract import TargetRequest
 from gateway.dialects.event_json import event_object
+from gateway.errors import UpstreamFailed
 from gateway.openai_types import Chunk, Json
 from gateway.stream_events import PAUSE, Event, Pause
+
+# What is kept of a stream until its blocks end: characters of thinking and of tool calls, and blocks; the vendor sends one
+# block after the other.
+MAX_KEPT, MAX_OPEN_BLOCKS = 32 << 20, 64
 
 
 @dataclass(slots=True)
@@ -32,14 +37,15 @@ class OpenBlock:
     """
     A content block that has started and not stopped.
 
-    `block` is as it started, `parts` are the texts of its deltas. `position`: a call's index among the calls, a text's
-    offset in the whole text.
+    `block` is as it started, `parts` and `signatures` are the texts of its deltas; of a text, which is sent on, only the
+    length is kept. `position`: a call's index among the calls, a text's offset in the whole text.
     """
 
     block: Json
     position: int
+    length: int = 0
     parts: list[str] = field(default_factory=list)
-    signature: str = ""
+    signatures: list[str] = field(default_factory=list)
     citations: list[Json] = field(default_factory=list)
 
     @property
@@ -60,6 +66,13 @@ class StreamState:
     blocks: dict[int, OpenBlock] = field(default_factory=dict)
     call_count: int = 0
     text_length: int = 0
+    kept: int = 0
+
+    def keep(self, text: str) -> None:
+        """Count what is kept of the stream. Raises UpstreamFailed where it is more than an answer may be."""
+        self.kept += len(text)
+        if self.kept > MAX_KEPT:
+            raise UpstreamFailed("The upstream's stream is too long.", upstream_status="invalid_response")
 
 
 def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[Chunk | Pause]:
@@ -140,13 +153,15 @@ def _deltas(state: StreamState, data: Json) -> Iterator[tuple[Json, str | None]]
 
 def _start_block(state: StreamState, index: int, block: Json) -> Iterator[Json]:
     """Blocks of other types (`server_tool_use`, its results) are left out, as in `message`."""
+    if len(state.blocks) >= MAX_OPEN_BLOCKS:
+        raise UpstreamFailed("The upstream's stream has too many open blocks.", upstream_status="invalid_response")
     match block.get("type"):
         case "text":
             opened = OpenBlock(block, state.text_length, citations=[*(block.get("citations") or ())])
             state.blocks[index] = opened
             yield from _extend_block(state, opened, {"type": "text_delta", "text": block.get("text") or ""})
         case "thinking" | "redacted_thinking":
-            opened = state.blocks[index] = OpenBlock(block, 0, signature=block.get("signature") or "")
+            opened = state.blocks[index] = OpenBlock(block, 0, signatures=[block.get("signature") or ""])
             yield from _extend_block(state, opened, {"type": "thinking_delta", "thinking": block.get("thinking") or ""})
         case "tool_use":
             opened = state.blocks[index] = OpenBlock(block, state.call_count)
@@ -159,17 +174,20 @@ def _start_block(state: StreamState, index: int, block: Json) -> Iterator[Json]:
 def _extend_block(state: StreamState, opened: OpenBlock, delta: Json) -> Iterator[Json]:
     match delta:
         case {"type": "text_delta", "text": str() as text} if text:
-            opened.parts.append(text)
+            opened.length += len(text)
             state.text_length += len(text)
             yield {"content": text}
         case {"type": "thinking_delta", "thinking": str() as text} if text:
+            state.keep(text)
             opened.parts.append(text)
             yield {"reasoning_content": text}
         case {"type": "signature_delta", "signature": str() as signature}:
-            opened.signature += signature
+            state.keep(signature)
+            opened.signatures.append(signature)
         case {"type": "citations_delta", "citation": dict() as citation}:
             opened.citations.append(citation)
         case {"type": "input_json_delta", "partial_json": str() as text} if text:
+            state.keep(text)
             opened.parts.append(text)
             if not _is_custom(state, opened):
                 yield from _call_delta(state, opened, {"function": {"arguments": text}})
@@ -179,12 +197,12 @@ def _end_block(state: StreamState, opened: OpenBlock) -> Iterator[Json]:
     """What can only be sent when the block is complete."""
     kind = opened.block["type"]
     if kind == "text":
-        notes = annotations(opened.citations, opened.position, opened.position + len(opened.text))
+        notes = annotations(opened.citations, opened.position, opened.position + opened.length)
         if notes:
             yield {"annotations": notes}
     elif kind in THINKING_BLOCKS:
         # The signature comes in a delta "just before the content_block_stop event".
-        complete = {**opened.block, "thinking": opened.text, "signature": opened.signature}
+        complete = {**opened.block, "thinking": opened.text, "signature": "".join(opened.signatures)}
         yield {"thinking_blocks": [thinking_block(complete)]}
     elif _is_custom(state, opened):
         yield from _call_delta(state, opened, tool_call(state.request, opened.block, _tool_input(opened)))

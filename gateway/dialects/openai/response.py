@@ -26,6 +26,11 @@ FINISH_REASONS = {
 }
 STANDARD_REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
 
+# Beyond it an integer is none to JavaScript's clients, and 1e308 no second: Number.MAX_SAFE_INTEGER.
+MAX_NUMBER = 2**53
+# Counts of tokens that limits are kept by.
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
 
 def completion(request: TargetRequest, data: Json) -> Completion:
     if data.get("error"):
@@ -35,10 +40,10 @@ def completion(request: TargetRequest, data: Json) -> Completion:
         raise UpstreamFailed("The upstream's response has no choices.", upstream_status="invalid_response")
     response = {
         **data,
-        "id": data.get("id") or request.id,
+        "id": text_or(data.get("id"), request.id),
         "object": "chat.completion",
         "created": integer(data.get("created"), request.created),
-        "model": data.get("model") or request.model,
+        "model": text_or(data.get("model"), request.model),
         "choices": [_choice(request, n, choice) for n, choice in enumerate(choices)],
     }
     reported = usage(data)
@@ -67,7 +72,7 @@ def _choice(request: TargetRequest, n: int, choice: Json) -> Json:
 
 def _tool_call(request: TargetRequest, n: int, k: int, call: Json) -> Json:
     # A result refers to its call by the id, so that every call needs one.
-    fields = {"type": "function", **call, "id": call.get("id") or f"call_{request.id}_{n}_{k}"}
+    fields = {"type": "function", **call, "id": text_or(call.get("id"), f"call_{request.id}_{n}_{k}")}
     if isinstance(call.get("function"), dict):
         fields["function"] = {**call["function"], "arguments": arguments_text(call["function"].get("arguments"))}
     return fields
@@ -105,14 +110,28 @@ def arguments_text(value: Any) -> str:
 
 def integer(value: Any, default: int) -> int:
     """A number as an integer, anything else as the default: some send `created` with a fraction, or not at all."""
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
+        return int(value)
+    return default
+
+
+def text_or(value: Any, default: str) -> str:
+    """A text that is not empty, and the default for anything else."""
+    return value if value and isinstance(value, str) else default
 
 
 def usage(data: Json) -> Json | None:
     """The usage in a response or chunk. Groq's streams have it in `x_groq`."""
     groq = data.get("x_groq")
     reported = data.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
-    return reported if isinstance(reported, dict) else None
+    if not isinstance(reported, dict):
+        return None
+    invalid = [name for name in COUNTS if name in reported and not _is_count(reported[name])]
+    return {name: value for name, value in reported.items() if name not in invalid} if invalid else reported
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < MAX_NUMBER)
 
 
 def finish_reason(choice: Json, request: TargetRequest) -> str | None:

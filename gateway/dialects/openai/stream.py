@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from gateway.dialects.contract import TargetRequest
 from gateway.dialects.event_json import event_object
 from gateway.dialects.openai.errors import in_band_error
-from gateway.dialects.openai.response import arguments_text, finish_reason, integer, normalize_text, usage
+from gateway.dialects.openai.response import arguments_text, finish_reason, integer, normalize_text, text_or, usage
+from gateway.errors import UpstreamFailed
 from gateway.openai_types import Chunk, Json
 from gateway.stream_events import PAUSE, Event, Pause
 
@@ -18,6 +19,10 @@ from gateway.stream_events import PAUSE, Event, Pause
 STANDARD_FIELDS = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
 )
+
+# What is remembered of a stream: `n` is 128 at most, https://platform.openai.com/docs/api-reference/chat/create. The calls
+# of a choice, and the characters of a call's id and name, are far more than any model makes.
+MAX_CHOICES, MAX_CALLS, MAX_CALL_NAME = 128, 4096, 8192
 
 
 @dataclass(slots=True)
@@ -40,7 +45,7 @@ def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[
         if event is PAUSE:
             yield PAUSE
             continue
-        if event.data == b"[DONE]":
+        if event.data.strip() == b"[DONE]":
             break
         chunk = event_object(event)
         if event.name == "error" or chunk.get("error"):
@@ -87,10 +92,10 @@ def _is_plain_text(chunk: Chunk, choices: dict[int, ChoiceState]) -> bool:
 def _identity(request: TargetRequest, chunk: Chunk) -> Json:
     """The fields that are the same in every chunk: "Each chunk has the same ID", "the same timestamp"."""
     return {
-        "id": chunk.get("id") or request.id,
+        "id": text_or(chunk.get("id"), request.id),
         "object": "chat.completion.chunk",
         "created": integer(chunk.get("created"), request.created),
-        "model": chunk.get("model") or request.model,
+        "model": text_or(chunk.get("model"), request.model),
     }
 
 
@@ -108,6 +113,9 @@ def _choice(request: TargetRequest, n: int, choice: Json, choices: dict[int, Cho
     """A choice of a chunk; None where it only repeats the end of the choice."""
     index = integer(choice.get("index"), n)
     state = choices.setdefault(index, ChoiceState())
+    if len(choices) > MAX_CHOICES:
+        message = "The upstream's stream has more choices than can be requested."
+        raise UpstreamFailed(message, upstream_status="invalid_response")
     delta = choice.get("delta")
     delta = normalize_text(delta) if isinstance(delta, dict) else {}
     calls = delta.get("tool_calls")
@@ -136,18 +144,22 @@ def _tool_call(request: TargetRequest, choice_index: int, call: Json, state: Cho
 
     Some vendors send no index, one index for several calls, or the id or the name again in every delta.
     """
-    call_id, vendor_index = call.get("id") or "", call.get("index")
+    call_id, vendor_index = text_or(call.get("id"), ""), call.get("index")
     if not isinstance(vendor_index, int):
         vendor_index = state.call_count if call_id or not state.calls else state.call_count - 1
     function = call.get("function")
     function = function if isinstance(function, dict) else {}
     fields = {**call, "function": {**function, "arguments": arguments_text(function.get("arguments"))}}
     sent = state.calls.get(vendor_index)
+    name = text_or(function.get("name"), "")
+    if state.call_count > MAX_CALLS or len(call_id) + len(name) > MAX_CALL_NAME:
+        message = "The upstream's stream has more tool calls than any model makes, or longer names."
+        raise UpstreamFailed(message, upstream_status="invalid_response")
     if sent is None or (call_id and call_id != sent[1]):
         new_id = call_id or f"call_{request.id}_{choice_index}_{state.call_count}"
-        sent = state.calls[vendor_index] = state.call_count, new_id, function.get("name") or ""
+        sent = state.calls[vendor_index] = state.call_count, new_id, name
         state.call_count += 1
         return {"type": "function", **fields, "index": sent[0], "id": sent[1]}
-    if not function.get("name") or function["name"] == sent[2]:
+    if not name or name == sent[2]:
         fields["function"].pop("name", None)
     return {**{name: value for name, value in fields.items() if name not in ("id", "type")}, "index": sent[0]}
