@@ -1,6 +1,9 @@
 """The log: one structured line per request, without prompts, keys, and texts of clients or upstreams."""
 
+import contextlib
 import re
+import sys
+import threading
 from typing import Any
 
 import orjson
@@ -14,9 +17,25 @@ FIELD = re.compile(r"[a-z_]+(\[\d+\])?")
 MIRRORED = (UpstreamRejected, UpstreamLimited)
 
 
+class StandardOutput:
+    """The logger that structlog hands each line to. A line that cannot be written is lost: no request fails because of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def write_line(self, line: str | bytes) -> None:
+        data = line if isinstance(line, bytes) else line.encode(errors="backslashreplace")
+        # ENOSPC where the output is a file on a full disk, EPIPE where the program that reads it has ended.
+        with self._lock, contextlib.suppress(OSError):
+            sys.stdout.buffer.write(data + b"\n")
+            sys.stdout.buffer.flush()
+
+    debug = info = warning = error = critical = write_line
+
+
 def configure(level: str, log_format: str) -> None:
     """Log to standard output, as JSON or as text for a console."""
-    as_text = log_format == "console"
+    as_text, output = log_format == "console", StandardOutput()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -26,7 +45,7 @@ def configure(level: str, log_format: str) -> None:
             else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory() if as_text else structlog.BytesLoggerFactory(),
+        logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
 

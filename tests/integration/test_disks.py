@@ -11,7 +11,15 @@ import pytest
 
 from tests.support.http_client import chat_request, expect_error, get, post
 from tests.support.scripted_upstream import json_response, run_scripted_upstream
-from tests.support.servers import run_gateway, start_gunicorn, wait_until
+from tests.support.servers import (
+    Server,
+    free_port,
+    run_gateway,
+    start_gunicorn,
+    terminating,
+    wait_until,
+    wait_until_listening,
+)
 
 # The status makes the target cool down, which sets a metric.
 REFUSED = json_response({"error": {"message": "no"}}, status=401)
@@ -75,6 +83,29 @@ def test_every_worker_probes_where_the_data_folder_is_unusable(tmp_path, worker_
             probed = upstream.probes
             assert wait_until(lambda: upstream.probes > probed + 3, 10)
             assert server.stdout().count("each process probes the providers itself") == 2
+
+
+def test_requests_are_served_while_the_log_is_on_a_full_disk(tmp_path, worker_class):
+    port = free_port()
+    environ = {
+        "PORT": str(port),
+        "GATEWAY_WORKER_CLASS": worker_class,
+        "GATEWAY_ECHO_PACE": "0",
+        "GRACEFUL_TIMEOUT": "1",
+    }
+    (tmp_path / "out").write_text("")
+    # /dev/full fails each write with ENOSPC (full(4)).
+    with Path("/dev/full").open("wb") as full, (tmp_path / "err").open("wb") as err:
+        process = start_gunicorn(tmp_path, environ, stdout=full, stderr=err)
+    with terminating(process):
+        server = Server(port, process, tmp_path)
+        wait_until_listening(server, "/health/live")
+        for _ in range(20):
+            assert post(server, chat_request()).status_code == 200
+        assert post(server, chat_request(stream=True)).text.endswith("data: [DONE]\n\n")
+        expect_error(post(server, b"{"), 400)
+        assert len(worker_of(server)) == 1
+        assert "Traceback" not in server.stderr()
 
 
 def test_a_start_whose_port_is_taken_leaves_no_folder_behind(tmp_path, worker_class):
