@@ -61,6 +61,8 @@ class Adapter:
     error: Callable[[int, Json], Json]
     # For OpenAI's embeddings, whose response is passed on unchanged. None: the vendor has no embeddings.
     embeddings_request: Callable[[TargetRequest], VendorRequest] | None = None
+    base_headers: Mapping[str, str] = MappingProxyType({})
+    """What the vendor demands on every request, beside the credentials."""
     models_path: str = "/models"
 
 

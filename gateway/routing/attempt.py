@@ -229,7 +229,7 @@ class UpstreamAttempt:
             if content_deadline < wait.deadline:
                 wait.deadline, wait.deadline_kind = content_deadline, FIRST_CONTENT
         credentials = self._adapter.credentials(provider.key) if provider.key else {}
-        headers = {**headers, **request.headers, **credentials}
+        headers = {**headers, **self._adapter.base_headers, **request.headers, **credentials}
         exchange = self._caller.transport.open(provider.base_url + request.path, headers, body, wait)
         if self._registers_close:
             call.closers.append(exchange.close)

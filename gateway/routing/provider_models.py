@@ -62,7 +62,8 @@ class ProviderModels:
 
     def _fetch(self, provider: Provider) -> list[ProviderModel] | None:
         adapter = ADAPTERS[provider.vendor.dialect]
-        headers = {"Accept": "application/json", **(adapter.credentials(provider.key) if provider.key else {})}
+        credentials = adapter.credentials(provider.key) if provider.key else {}
+        headers = {"Accept": "application/json", **adapter.base_headers, **credentials}
         try:
             # A redirect would take the credentials to another host.
             response = self._session.get(

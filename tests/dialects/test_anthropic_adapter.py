@@ -25,7 +25,8 @@ NATIVE_FIELDS = [
 def test_a_streamed_request_has_the_version_header_and_stream():
     sent = vendor_request(stream=True, stream_options={"include_usage": True})
     assert sent.path == "/v1/messages"
-    assert sent.headers == {"anthropic-version": "2023-06-01"}
+    assert sent.headers == {}
+    assert ADAPTER.base_headers == {"anthropic-version": "2023-06-01"}
     assert sent.body["stream"] is True
     assert sent.dropped == ()
 

@@ -49,6 +49,7 @@ def test_each_list_is_fetched_once_with_its_own_credentials_and_a_failure_is_lef
     requests = b"".join(sorted(good.requests))
     assert (len(good.requests), len(bad.requests)) == (2, 1)
     assert b"GET /v1/x/models" in requests
-    assert b"GET /v1/x/v1/models" in requests
+    assert b"GET /v1/x/v1/models?limit=1000" in requests
+    assert b"anthropic-version: 2023-06-01" in requests
     assert b"Authorization: Bearer sk-one" in requests
     assert b"x-api-key: sk-two" in requests

@@ -79,7 +79,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.probes += 1
-        self.wfile.write(b"".join(json_response({"object": "list", "data": []})))
+        # Anthropic refuses a request without its version, whatever it asks for.
+        refused = "x-api-key" in self.headers and "anthropic-version" not in self.headers
+        error = {"type": "error", "error": {"type": "invalid_request_error", "message": "anthropic-version: required"}}
+        response = json_response(error, 400) if refused else json_response({"object": "list", "data": []})
+        self.wfile.write(b"".join(response))
         self.close_connection = True
 
     def do_POST(self) -> None:

@@ -84,7 +84,7 @@ def _headers(chat: Json, body: Json) -> Mapping[str, str]:
     # A beta's name ends with its date. The client may have requested another version of it.
     missing = [beta for beta in required if not any(name.startswith(beta[:-DATE_LENGTH]) for name in requested)]
     betas = ",".join([*requested, *missing])
-    return {"anthropic-version": VERSION, **({"anthropic-beta": betas} if betas else {})}
+    return {"anthropic-beta": betas} if betas else {}
 
 
 def _requested_betas(chat: Json) -> list[str]:
@@ -115,5 +115,8 @@ ADAPTER = Adapter(
     completion=completion,
     chunks=chunks,
     error=error,
-    models_path="/v1/models",
+    # The API refuses any request without its version, and lists 20 models where no limit is named.
+    # https://platform.claude.com/docs/en/api/versioning, https://platform.claude.com/docs/en/api/models-list
+    base_headers={"anthropic-version": VERSION},
+    models_path="/v1/models?limit=1000",
 )
