@@ -6,6 +6,7 @@ configuration that has become invalid is reported, and the one before it stays i
 https://docs.gunicorn.org/en/stable/settings.html
 """
 
+import atexit
 import contextlib
 import gc
 import os
@@ -86,6 +87,8 @@ def when_ready(server: Any) -> None:
     if METRICS not in inherited:
         try:
             inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=shared_memory)
+            # gunicorn also exits without on_exit where a reload changes the port to one that is taken.
+            atexit.register(on_exit, server)
         except OSError as error:
             server.log.warning("There is no folder for metrics (%s): each worker reports its own.", error.strerror)
 

@@ -1,6 +1,7 @@
 """Full and unusable disks, and what a start that fails leaves behind."""
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -108,16 +109,42 @@ def test_requests_are_served_while_the_log_is_on_a_full_disk(tmp_path, worker_cl
         assert "Traceback" not in server.stderr()
 
 
-def test_a_start_whose_port_is_taken_leaves_no_folder_behind(tmp_path, worker_class):
+def metrics_folders(process):
+    """The folders for metrics that this gateway made."""
     shared_memory = Path("/dev/shm")
-    temporary = shared_memory if os.access(shared_memory, os.W_OK) else Path(tempfile.gettempdir())
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        environ = {"PORT": str(taken.getsockname()[1]), "GATEWAY_WORKER_CLASS": worker_class}
+    parent = shared_memory if os.access(shared_memory, os.W_OK) else Path(tempfile.gettempdir())
+    return list(parent.glob(f"pointsman-metrics-{process.pid}-*"))
+
+
+@contextmanager
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_start_whose_port_is_taken_leaves_no_folder_behind(tmp_path, worker_class):
+    with taken_port() as port:
+        environ = {"PORT": str(port), "GATEWAY_WORKER_CLASS": worker_class}
         process = start_gunicorn(tmp_path, environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output, _ = process.communicate(timeout=30)
     assert process.returncode != 0
     assert b"Address already in use" in output
-    assert list(temporary.glob(f"pointsman-metrics-{process.pid}-*")) == []
+    assert metrics_folders(process) == []
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_reload_to_a_port_that_is_taken_leaves_no_folder_behind(tmp_path, worker_class):
+    port = free_port()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/.env").write_text(f"PORT={port}\nGATEWAY_WORKER_CLASS={worker_class}\n")
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err, taken_port() as taken:
+        process = start_gunicorn(tmp_path, {}, stdout=out, stderr=err)
+        with terminating(process):
+            wait_until_listening(Server(port, process, tmp_path), "/health/live")
+            assert len(metrics_folders(process)) == 1
+            (tmp_path / "empty/.env").write_text(f"PORT={taken}\nGATEWAY_WORKER_CLASS={worker_class}\n")
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(30) != 0
+    assert metrics_folders(process) == []
