@@ -5,7 +5,7 @@ No I/O, Flask, clock or environment: whatever a function needs comes in its argu
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Adapter:
     error: Callable[[int, Json], Json]
     # For OpenAI's embeddings, whose response is passed on unchanged. None: the vendor has no embeddings.
     embeddings_request: Callable[[TargetRequest], VendorRequest] | None = None
-    base_headers: Mapping[str, str] = MappingProxyType({})
+    base_headers: Mapping[str, str] = field(default_factory=dict)
     """What the vendor demands on every request, beside the credentials."""
     models_path: str = "/models"
 

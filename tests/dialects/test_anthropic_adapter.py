@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.dialects.anthropic.adapter import ADAPTER
 from gateway.errors import InvalidRequest
 from tests.support.anthropic_dialect import vendor_request
 from tests.support.chat_strategies import SCHEMA_LIKE_JSON
