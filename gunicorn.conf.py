@@ -17,6 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn.errors import HaltServer
+
+from gateway.config.checks import exposed_listeners
 from gateway.config.settings import CachedSettings, ConfigurationError, environment, read
 
 # The variable that prometheus_client finds the folder of its multiprocess mode by.
@@ -78,12 +81,32 @@ def post_worker_init(worker: object) -> None:  # noqa: ARG001 - gunicorn's signa
     gc.set_threshold(10_000, 20, 20)
 
 
+def keyless_exposure(server: Any) -> str | None:
+    """
+    Why these listeners must not be served, if so: `--bind`, GUNICORN_CMD_ARGS and inherited sockets take precedence over HOST.
+
+    With reuse_port the workers make the listeners, from the addresses.
+    """
+    if settings.auth or settings.open_access:
+        return None
+    listening = [listener.sock.getsockname() for listener in server.LISTENERS] or server.cfg.address
+    if not (exposed := exposed_listeners(listening)):
+        return None
+    return (
+        f"It would listen on {', '.join(exposed)} (--bind, GUNICORN_CMD_ARGS or an inherited socket), where without an API key "
+        "anyone could use your providers' keys: set VALID_API_KEYS, or GATEWAY_AUTH=off if that is intended"
+    )
+
+
 def when_ready(server: Any) -> None:
     """
-    Make the folder in which the workers share their metrics, in memory if that is possible.
+    Check the listeners, and make the folder in which the workers share their metrics, in memory if that is possible.
 
     Not in on_starting: after it gunicorn exits without on_exit if the port is taken.
     """
+    if reason := keyless_exposure(server):
+        sys.stderr.write(f"The configuration is wrong:\n  {reason}\n")
+        sys.exit(1)
     if METRICS not in inherited:
         try:
             inherited[METRICS] = tempfile.mkdtemp(prefix=f"{METRICS_FOLDER}{os.getpid()}-", dir=shared_memory)
@@ -91,6 +114,12 @@ def when_ready(server: Any) -> None:
             atexit.register(on_exit, server)
         except OSError as error:
             server.log.warning("There is no folder for metrics (%s): each worker reports its own.", error.strerror)
+
+
+def on_reload(server: Any) -> None:
+    """Stop, if the new configuration has no key any more for listeners that stay open."""
+    if reason := keyless_exposure(server):
+        raise HaltServer(reason)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001

@@ -6,7 +6,9 @@ GatewayError
 │   ├── InvalidRequest            400, and 405, 408, 413, 415 by `status`
 │   │   └── Untranslatable        400: this target's API cannot express it; another target's may
 │   ├── Unauthenticated           401
+│   ├── OriginNotAllowed          403
 │   ├── ModelNotFound             404
+│   ├── MisdirectedRequest        421
 │   └── RateLimited               429
 ├── GatewayFault                  the gateway's fault
 │   ├── InternalError             500
@@ -113,6 +115,21 @@ class Untranslatable(InvalidRequest):
 class Unauthenticated(ClientFault):
     status = 401
     code = "invalid_api_key"
+
+
+class OriginNotAllowed(ClientFault):
+    """A web page of another origin called a gateway that needs no key."""
+
+    status = 403
+    type = "permission_error"
+    code = "origin_not_allowed"
+
+
+class MisdirectedRequest(ClientFault):
+    """The Host is not one that a gateway without keys serves."""
+
+    status = 421
+    code = "misdirected_request"
 
 
 class ModelNotFound(ClientFault):

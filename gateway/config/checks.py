@@ -1,7 +1,7 @@
 """Checks that need several settings at once."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.catalog.registry import ModelRegistry
@@ -12,6 +12,8 @@ from gateway.config.parsers import ConfigReport
 
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - the default only where API keys are configured
+# A shorter key could be guessed: 16 random characters of base64 have 96 bits.
+MIN_KEY_LENGTH = 16
 # Of a name in a warning: a key of the YAML file may be longer than a log line should be.
 MAX_NAME_LENGTH = 100
 
@@ -27,7 +29,7 @@ def access(host: str | None, keys: tuple[str, ...], auth: bool | None, report: C
         report.errors.append("GATEWAY_AUTH: is off, but API keys are configured: remove one or the other")
     if auth and not keys:
         report.errors.append("GATEWAY_AUTH: is on, but no API key is configured: set VALID_API_KEYS")
-    if not keys and auth is None and not _is_loopback(host):
+    if not keys and auth is None and not is_loopback_address(host):
         report.errors.append(
             "HOST: without an API key, anyone could use your providers' keys: set VALID_API_KEYS, or GATEWAY_AUTH=off "
             "if that is intended"
@@ -37,10 +39,22 @@ def access(host: str | None, keys: tuple[str, ...], auth: bool | None, report: C
             f"NO API KEY IS CONFIGURED: anyone who can reach {host} can use this gateway and its providers' keys. "
             "Set VALID_API_KEYS to prevent that."
         )
-    return {"host": host, "client_keys": keys, "auth": bool(keys)}
+    if short := sum(len(key) < MIN_KEY_LENGTH for key in keys):
+        report.warnings.append(
+            f"VALID_API_KEYS or master_key: {short} of {len(keys)} keys have fewer than {MIN_KEY_LENGTH} characters and could be "
+            "guessed. `openssl rand -hex 24` makes a longer one."
+        )
+    return {"host": host, "client_keys": keys, "auth": bool(keys), "open_access": auth is False and not keys}
 
 
-def _is_loopback(host: str) -> bool:
+def exposed_listeners(addresses: Iterable[Any]) -> list[str]:
+    """Those of the addresses, as `getsockname` returns them, that other machines may reach."""
+    # The address of a Unix socket, a path, is text or bytes: https://docs.python.org/3/library/socket.html#socket-families
+    internet = [address for address in addresses if isinstance(address, tuple)]
+    return [f"{address[0]}:{address[1]}" for address in internet if not is_loopback_address(str(address[0]))]
+
+
+def is_loopback_address(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

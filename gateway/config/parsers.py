@@ -24,6 +24,10 @@ SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 
 RATE_LIMIT = r"\s*[0-9]+\s*(/|\s*per\s*)\s*([1-9][0-9]*)?\s*(second|minute|hour|day|month|year)s?\s*"
 RATE_LIMITS = re.compile(rf"{RATE_LIMIT}([,;|]{RATE_LIMIT})*", re.IGNORECASE)
 HOST = re.compile(r"[0-9a-zA-Z.:_-]+")
+# What CORS_ORIGINS may list beside `*`: an origin, or one whose host begins with `*.`. Case and a slash at the end do not matter.
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://((?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?")
+ALLOWED_HOST = re.compile(r"(?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 # LiteLLM's reference to an environment variable: https://docs.litellm.ai/docs/proxy/configs.
 REFERENCE = "os.environ/"
 # Any other empty variable counts as unset: a copied .env.example may have lines such as `PORT=`.
@@ -208,6 +212,31 @@ def host(raw: Any) -> str:
     if not HOST.fullmatch(text(raw)):
         raise ValueError("must be a host name or an address to listen on, without a port")
     return text(raw)
+
+
+def origins(raw: Any) -> tuple[str, ...]:
+    """Origins in lower case, without a default port; `*` for all of them."""
+    return tuple(_origin(part) for part in comma_separated(raw))
+
+
+def _origin(raw: str) -> str:
+    if raw == "*":
+        return raw
+    match = ORIGIN.fullmatch(raw.lower())
+    if match is None:
+        raise ValueError(
+            "must be *, or origins such as https://app.example.com or https://*.example.com, separated by commas"
+        )
+    scheme, name, port = match.groups()
+    return f"{scheme}://{name}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
+
+
+def host_names(raw: Any) -> tuple[str, ...]:
+    """Host names in lower case, `*.` in front of a name for all below it."""
+    names = tuple(part.lower().removesuffix(".") for part in comma_separated(raw))
+    if not all(ALLOWED_HOST.fullmatch(name) for name in names):
+        raise ValueError("must be host names without a port, such as gateway.lan or *.example.com, separated by commas")
+    return names
 
 
 def base_url(raw: Any) -> str:

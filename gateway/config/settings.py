@@ -26,9 +26,11 @@ from gateway.config.parsers import (
     choice,
     comma_separated,
     host,
+    host_names,
     integer,
     model_map,
     number,
+    origins,
     path,
     positive_number,
     proxy_url,
@@ -76,11 +78,14 @@ class Settings:
     # Clients.
     client_keys: tuple[str, ...] = field(default=(), repr=False)
     auth: bool = False
+    # GATEWAY_AUTH=off: the gateway may listen beyond loopback without a key.
+    open_access: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     rate_limit: str = "100 per 15 minutes"
     redis_url: str | None = field(default=None, repr=False)
     max_body: int = 20 << 20
     body_timeout: float = 30.0
-    cors_origins: tuple[str, ...] = ("*",)
+    cors_origins: tuple[str, ...] = ()
 
     # Upstreams.
     request_timeout: float = 600.0
@@ -132,7 +137,8 @@ VARIABLES: Mapping[str, tuple[str, Parser]] = {
     "REDIS_URL": ("redis_url", redis_url),
     "MAX_BODY": ("max_body", size_in_bytes),
     "BODY_TIMEOUT": ("body_timeout", positive_number),
-    "CORS_ORIGINS": ("cors_origins", comma_separated),
+    "ALLOWED_HOSTS": ("allowed_hosts", host_names),
+    "CORS_ORIGINS": ("cors_origins", origins),
     "LOG_LEVEL": ("log_level", choice("debug", "info", "warning", "error", "critical")),
     "LOG_FORMAT": ("log_format", choice("json", "console")),
     "REQUEST_TIMEOUT": ("request_timeout", positive_number),
@@ -189,6 +195,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         raise ConfigurationError(report.errors)
 
     fields = {VARIABLES[name][0]: value for name, value in single.items()}
+    # With keys every page may call: it needs one of them. Without, a page needs to be known.
+    fields.setdefault("cors_origins", ("*",) if access["auth"] else ())
     proxies = {scheme: url for scheme in ("http", "https") if (url := combined.get(f"{scheme.upper()}_PROXY"))}
     return Settings(
         **{**file.settings, **fields, **names, **access},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from limits import parse_many
 
+from gateway.config.checks import exposed_listeners
 from gateway.config.parsers import rate_limit
 from gateway.config.settings import COMBINED_VARIABLES, VARIABLES, ConfigurationError, read
 
@@ -62,6 +63,7 @@ def test_an_empty_environment_means_echo_on_loopback():
             ("https://a.example", "https://b.example"),
         ),
         ("CORS_ORIGINS", "", "cors_origins", ()),
+        ("ALLOWED_HOSTS", "gateway.lan, *.Example.com", "allowed_hosts", ("gateway.lan", "*.example.com")),
         ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
         ("LOG_FORMAT", "console", "log_format", "console"),
         ("REQUEST_TIMEOUT", "30", "request_timeout", 30.0),
@@ -118,6 +120,8 @@ def test_a_variable_sets_its_field(variable, raw, field, value):
         ("STRICT_PARAMS", "perhaps"),
         ("GATEWAY_ECHO_PACE", "-1"),
         ("GATEWAY_AUTH", "perhaps"),
+        ("CORS_ORIGINS", "^https://a$"),
+        ("ALLOWED_HOSTS", "gateway.lan:8000"),
         ("GATEWAY_ECHO", "loud"),
         ("GATEWAY_CONFIG", "/nowhere/config.yaml"),
         ("HOST", "127.0.0.1/24"),
@@ -210,8 +214,37 @@ def test_loopback_needs_no_client_keys(host):
 
 def test_auth_off_allows_open_access():
     settings = read({"HOST": "0.0.0.0", "GATEWAY_AUTH": "off"})
-    assert (settings.host, settings.auth) == ("0.0.0.0", False)
+    assert (settings.host, settings.auth, settings.open_access) == ("0.0.0.0", False, True)
     assert any("NO API KEY" in warning for warning in settings.warnings)
+
+
+def test_pages_of_all_origins_may_call_by_default_only_where_they_need_a_key():
+    assert read({}).cors_origins == ()
+    assert read({"VALID_API_KEYS": "gw-one"}).cors_origins == ("*",)
+    assert read({"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+    assert read({"VALID_API_KEYS": "gw-one", "CORS_ORIGINS": ""}).cors_origins == ()
+
+
+def test_short_client_keys_are_a_warning_that_does_not_quote_them():
+    (warning,) = (
+        text for text in read({"VALID_API_KEYS": "fifteen-letters,sk-client-012345"}).warnings if "fewer" in text
+    )
+    assert "1 of 2 keys" in warning
+    assert "fifteen" not in warning
+    assert not any("fewer" in text for text in read({"VALID_API_KEYS": "sixteen-letters-"}).warnings)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "exposed"),
+    [
+        ([("127.0.0.1", 8000), ("::1", 8000, 0, 0), "/run/gateway.sock", b"\0abstract"], []),
+        ([("127.0.0.1", 8000), ("0.0.0.0", 8001)], ["0.0.0.0:8001"]),
+        ([("::", 8000, 0, 0), ("192.168.1.5", 80)], [":::8000", "192.168.1.5:80"]),
+        ([("::ffff:192.168.1.5", 80, 0, 0)], ["::ffff:192.168.1.5:80"]),
+    ],
+)
+def test_listeners_that_other_machines_may_reach_are_exposed(addresses, exposed):
+    assert exposed_listeners(addresses) == exposed
 
 
 def test_auth_off_with_client_keys_and_auth_on_without_them_are_errors():

@@ -191,7 +191,7 @@ def test_one_warning_names_all_unknown_keys(read_yaml):
         router_settings: {redis_host: h}
         environment_variables: {A: b}
         """,
-        VALID_API_KEYS="k",
+        VALID_API_KEYS="sk-client-0123456789",
     )
     (warning,) = settings.warnings
     keys = warning.partition("unknown keys are ignored: ")[2].split(", ")
@@ -360,7 +360,9 @@ def test_an_empty_file_changes_nothing(read_yaml):
 
 def test_the_example_of_the_docs_works(read_yaml):
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    settings = read_yaml(example, GROQ_API_KEY="g", OPENAI_API_KEY="o", ANTHROPIC_API_KEY="a", GATEWAY_MASTER_KEY="m")
+    settings = read_yaml(
+        example, GROQ_API_KEY="g", OPENAI_API_KEY="o", ANTHROPIC_API_KEY="a", GATEWAY_MASTER_KEY="sk-master-0123456789"
+    )
     assert list(settings.models) == ["fast", "anthropic/*", "local"]
     assert [t.provider.name for t in settings.models["fast"]] == ["groq", "openai"]
     assert not settings.warnings
