@@ -1,23 +1,27 @@
 """
-gunicorn's gevent worker, with three changes: a worker that ends accepts every connection that was established before, waits
-then for requests only, and a burst of requests delays neither the requests in flight nor the health checks.
+gunicorn's gevent worker, with four changes: a worker that ends accepts every connection that was established before, waits
+then for requests only, no client holds a connection with an incomplete request, and neither a burst of requests nor a client
+that sends without end delays the requests in flight or the health checks.
 """
 
 import contextlib
+import errno
+import math
+import socket
 import time
 from collections import deque
-from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from gevent import GreenletExit, Timeout, get_hub, getcurrent
+from gevent import GreenletExit, get_hub, sleep
 from gevent.hub import Waiter
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from gateway.server.client_reader import HEAD_TIMEOUT, LINGER, MAX_DISCARDED, ClientReader
 from gateway.server.response_writer import serve_request
-from gateway.server.worker_mixin import LINGER, WorkerMixin
+from gateway.server.worker_mixin import WorkerMixin
 
 # More connections than a listener's queue can hold: gevent accepts 100 in one turn of its loop.
 MAX_ACCEPTED = 1 << 16
@@ -25,6 +29,7 @@ MAX_ACCEPTED = 1 << 16
 MAX_BURST = 8
 # The beginning of the paths that are served at once.
 HEALTH_PATHS = "/health"
+NO_TIMEOUT = contextlib.nullcontext()
 
 
 class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
@@ -78,13 +83,63 @@ class AdmissionQueue:
             self._started = 0
 
 
+class GeventReader(ClientReader):
+    """Stands for the client's socket in gunicorn's `AsyncWorker.handle` too, which closes it. `waiting` is the worker's."""
+
+    def __init__(self, client: Any, keepalive: float, waiting: dict[Any, tuple[float, float]]) -> None:
+        super().__init__(client)
+        self._keepalive, self._waiting = keepalive, waiting
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def recv_head(self, size: int) -> bytes:
+        now = time.monotonic()
+        if self.head_due == math.inf and self.reads > 1:
+            self.head_due = now + HEAD_TIMEOUT
+        if now >= self.head_due and self.reads > 1:
+            return b""  # more keeps arriving: the worker's shutdown of the socket does not end that
+        self._waiting[self] = now, min(self.head_due, now + self._keepalive) if self.reads == 1 else self.head_due
+        try:
+            data: bytes = self.client.recv(size)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            # gevent's shutdown ends the wait so. A request that has arrived is readable still.
+            data = self.client.recv(size)
+        finally:
+            del self._waiting[self]
+        return data
+
+    def close(self) -> None:
+        """Close the connection; where the client may still be sending, so that it can read the end of the response."""
+        if self.has_unread:
+            with contextlib.suppress(OSError):
+                self._linger(time.monotonic() + LINGER)
+        self.client.close()
+
+    def _linger(self, deadline: float) -> None:
+        # RFC 9112, 9.6: close for sending, and read until the client closes too, or a reset may destroy the end of the response.
+        self.client.shutdown(socket.SHUT_WR)
+        discardable = MAX_DISCARDED
+        while discardable and (remaining := deadline - time.monotonic()) > 0:
+            self.client.settimeout(remaining)
+            data = self.client.recv(discardable)
+            if not data:
+                return
+            discardable -= len(data)
+        sleep(max(0.0, deadline - time.monotonic()))
+
+
 class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """
     Overrides of gunicorn's `GeventWorker` and `AsyncWorker`, beside those of the mixin:
 
     - `__init__`: sets `server_class`, which `run` makes a server of for each listener.
-    - `timeout_ctx`: surrounds the wait for a connection's next request; here it notes who waits.
-    - `notify`: called by `run` once a second, also at the end, when `run` waits until no connection is left.
+    - `handle`: serves a connection; here through a GeventReader.
+    - `timeout_ctx`: surrounds the reading of a connection's next head; here the reader has the timeouts.
+    - `notify`: called by `run` once a second, also at the end, when `run` waits until no connection is left; here it ends the
+      reading of heads that are overdue.
     - `handle_request`: answers one request; it raises StopIteration to have `handle` close the connection.
 
     `alive` is false once the worker is to end.
@@ -94,34 +149,30 @@ class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # g
         super().__init__(*args, **options)
         self.server_class = partial(Listener, worker=self)
         self.admission = AdmissionQueue()
-        # The greenlets of connections without a request: since when, and the timeout that ends the wait.
-        self.idle: dict[Any, tuple[float, Any]] = {}
+        # The readers that wait for a part of a head: since when, and until when.
+        self.waiting: dict[Any, tuple[float, float]] = {}
 
-    @contextlib.contextmanager
-    def timeout_ctx(self) -> Iterator[None]:
-        with Timeout(self.cfg.keepalive, False) as timeout:
-            self.idle[getcurrent()] = time.monotonic(), timeout
-            try:
-                yield
-            finally:
-                del self.idle[getcurrent()]
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        client.setblocking(True)  # as GeventWorker.handle does
+        # KEEPALIVE=0 closes a connection after its first response: there is no wait for another request.
+        super().handle(listener, GeventReader(client, self.cfg.keepalive or HEAD_TIMEOUT, self.waiting), addr)
+
+    def timeout_ctx(self) -> contextlib.AbstractContextManager[None]:
+        return NO_TIMEOUT
 
     def notify(self) -> None:
         super().notify()
-        if not self.alive:
-            for greenlet, (since, timeout) in self.idle.items():
-                if time.monotonic() - since > LINGER:
-                    get_hub().loop.run_callback(self._end_wait, greenlet, timeout)
+        now = time.monotonic()
+        for reader, (since, due) in list(self.waiting.items()):
+            if now >= due or (not self.alive and now - since > LINGER):
+                with contextlib.suppress(OSError):
+                    # Its read returns what has arrived meanwhile, or the end of the connection.
+                    reader.client.shutdown(socket.SHUT_RD)
 
-    def _end_wait(self, greenlet: Any, timeout: Any) -> None:
-        """End a wait now, if it is still the same: a request may have arrived meanwhile."""
-        if self.idle.get(greenlet, (0, None))[1] is timeout:
-            greenlet.throw(timeout)
-
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:  # noqa: ARG002 - gunicorn's signature
         # As in GeventWorker.handle_request: a greenlet that is killed at the end of the grace period logs no error.
         with contextlib.suppress(GreenletExit, SystemExit):
             if not req.path.startswith(HEALTH_PATHS):
                 self.admission.wait()
-            if not serve_request(self, req, sock, addr, listener_name, last=False):
+            if not serve_request(self, req, addr, listener_name, last=False):
                 raise StopIteration

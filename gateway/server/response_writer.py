@@ -1,6 +1,5 @@
 """Sending a response: with as few system calls as possible, and not without end to a client that stops reading."""
 
-import errno
 import time
 from datetime import datetime
 from email.utils import formatdate
@@ -8,16 +7,14 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
+from gateway.server.client_reader import CLIENT_READER, WAIT_STEP, ClientReader, dropped, has_unread_body
+from gateway.server.minimum_rate import ReadingRate, queued_bytes
 from gateway.server.shutdown import SHUTDOWN
 
 # The key of a request's environ that holds its call, whose `deadline` (`time.monotonic()`) bounds the sending too.
 CALL = "pointsman.call"
 # Bytes of a body that are copied to be sent together with the headers.
 MAX_JOINED = 1 << 16
-# Seconds between two looks at the time in a send that the client does not take.
-SEND_STEP = 0.25
-# Seconds that such a send lasts where there is no call.
-SEND_TIMEOUT = 60.0
 
 
 class Clock:
@@ -50,10 +47,11 @@ class ResponseWriter(wsgi.Response):  # type: ignore[misc]
     It reads `req`, `sock`, `status`, `headers`, `version`, `chunked` and `should_close()`, and sets `headers_sent`.
     """
 
-    environ: Any  # set by serve_request
+    # Both are set by serve_request.
+    environ: Any
+    reader: ClientReader
     headers_sent: bool
     _head = b""
-    _stalled_since: float | None = None
 
     def send_headers(self) -> None:
         if not self.headers_sent:
@@ -100,44 +98,64 @@ class ResponseWriter(wsgi.Response):  # type: ignore[misc]
             try:
                 sent = self.sock.send(data)
             except TimeoutError:
-                self._check_stalled()
+                self._check_rate()
             else:
-                self._stalled_since = None
+                reader = self.reader
+                if reader.reading_rate is not None:
+                    reader.end_wait()
+                    if reader.reading_rate.update(sent, queued_bytes(self.sock)):
+                        reader.reading_rate = None
                 if sent == len(data):
                     return
                 data = memoryview(data)[sent:]
 
-    def _check_stalled(self) -> None:
-        """Raise ConnectionResetError when the time of the client, of its call or of the worker is over."""
-        now = time.monotonic()
-        self._stalled_since = self._stalled_since or now
-        call = self.environ.get(CALL)
-        deadline = self._stalled_since + SEND_TIMEOUT if call is None else call.deadline
-        if now >= min(deadline, self.environ[SHUTDOWN].deadline):
-            # The worker ignores this errno, and closes the connection.
-            raise ConnectionResetError(errno.ECONNRESET, "the client stopped reading")
+    def _check_rate(self) -> None:
+        """Raise ConnectionResetError when the time of the call or of the worker is over, or when the client reads too slowly."""
+        now, reader, call = time.monotonic(), self.reader, self.environ.get(CALL)
+        queued = queued_bytes(self.sock)
+        if reader.reading_rate is None:
+            reader.reading_rate = ReadingRate(now, queued)
+        else:
+            reader.reading_rate.update(0, queued)
+        deadline = self.environ[SHUTDOWN].deadline
+        if call is not None:
+            deadline = min(deadline, call.deadline)
+        if now >= deadline or reader.reading_rate.too_slow(now):
+            raise dropped("the client stopped reading")
+        reader.wait(holds_call=call is not None)
 
 
-def serve_request(worker: Any, request: Any, client: Any, address: Any, server: Any, *, last: bool) -> bool:
+def serve_request(worker: Any, request: Any, address: Any, server: Any, *, last: bool) -> bool:
     """
     Answer one request, as the `handle_request` of both of gunicorn's workers does; true if the connection may be used again.
 
-    It differs in the class of the response, in the socket's timeout while it is sent, and in what the environ holds. Not called
-    are the hooks pre_request and post_request, and `wsgi.file_wrapper` is iterated: the gateway has no use for them.
+    It differs in the class of the response, in the socket's timeout while it is sent, in what the environ holds, and in what
+    becomes of an unread body. Not called are the hooks pre_request and post_request, and `wsgi.file_wrapper` is iterated: the
+    gateway has no use for them. The request was read through a ClientReader.
     """
+    reader: ClientReader = request.unreader.sock
+    client = reader.client
     worker.nr += 1
     if worker.nr >= worker.max_requests and worker.alive:
         worker.log.info("Autorestarting worker after current request.")
         worker.alive = False
     response, environ = wsgi.create(request, client, address, server, worker.cfg, response_class=ResponseWriter)
-    environ["wsgi.multithread"], environ[SHUTDOWN], response.environ = True, worker.shutdown, environ
+    environ["wsgi.multithread"], environ[SHUTDOWN], environ[CLIENT_READER] = True, worker.shutdown, reader
+    response.environ, response.reader = environ, reader
+    reader.start_body()
     started = datetime.now() if worker.log.access_log_enabled else None  # noqa: DTZ005 - gunicorn's log wants a difference
     if last or not worker.alive or not worker.cfg.keepalive:
         response.force_close()
     try:
         body = worker.wsgi(environ, response.start_response)
         try:
-            client.settimeout(SEND_STEP)
+            if has_unread_body(request):
+                # gunicorn would discard it before the connection's next request, however long it is (Parser.finish_body).
+                reader.discard(request.body)
+                if has_unread_body(request):
+                    reader.has_unread = True
+                    response.force_close()
+            client.settimeout(WAIT_STEP)
             try:
                 for piece in body:
                     response.write(piece)
@@ -159,4 +177,7 @@ def serve_request(worker: Any, request: Any, client: Any, address: Any, server: 
             raise
         worker.log.exception("Error handling request")
         return False
-    return not response.should_close()
+    if response.should_close():
+        return False
+    reader.start_head(pipelined=request.unreader.buf.getbuffer().nbytes > 0)
+    return True

@@ -6,11 +6,9 @@ from typing import Any
 
 import orjson
 
+from gateway.server.client_reader import ClientReader
 from gateway.server.shutdown import Shutdown
 
-# Seconds that a connection stays open after its last response, so that the client can close it first or send one more request.
-# gunicorn's own util.close_graceful and STOP_KEEPALIVE_LINGER allow the same.
-LINGER = 2.0
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([^\r]*)\r\n")
 
 
@@ -86,6 +84,8 @@ class WorkerMixin:
             start_background()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        if isinstance(client, ClientReader):
+            client.has_unread = True
         super().handle_error(req, JsonErrorSocket(client), addr, exc)  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -15,10 +15,11 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from gateway.server.client_reader import LINGER
 from gateway.server.gevent_worker import GatewayGeventWorker, Listener
 from gateway.server.gthread_worker import GatewayThreadWorker
 from gateway.server.response_writer import ResponseWriter
-from gateway.server.worker_mixin import LINGER, WorkerMixin
+from gateway.server.worker_mixin import WorkerMixin
 
 # Our class, and gunicorn's or gevent's whose methods it overrides: their signatures, as they are in the pinned version.
 OVERRIDES = {
@@ -30,12 +31,14 @@ OVERRIDES = {
     },
     (GatewayGeventWorker, GeventWorker): {
         "__init__": "(self, *args, **kwargs)",
+        "handle": "(self, listener, client, addr)",
         "timeout_ctx": "(self)",
         "notify": "(self)",
         "handle_request": "(self, listener_name, req, sock, addr)",
     },
     (GatewayThreadWorker, ThreadWorker): {
         "__init__": "(self, *args, **kwargs)",
+        "enqueue_req": "(self, conn)",
         "handle": "(self, conn)",
         "handle_request": "(self, req, conn)",
         "finish_request": "(self, conn, fs)",
@@ -61,7 +64,6 @@ USED = {
     TConn: {"__init__": "(self, cfg, sock, client, server)", "close": "(self, graceful=False)"},
     ThreadWorker: {
         "accept": "(self, listener)",
-        "enqueue_req": "(self, conn)",
         "handle_exit": "(self, sig, frame)",
     },
     util: {
