@@ -32,7 +32,6 @@ from gateway.routing.router import Router, sleep
 from gateway.transport.http_transport import Transport, WatchingAdapter
 from gateway.transport.pool import Pool, tls_context
 from gateway.web import cors, errors, health, rate_limit, route_explain
-from gateway.web.body import BodyDeadlines
 from gateway.web.openai import chat, docs, embeddings, models
 from gateway.web.request_hooks import identify_requests, log_requests, request_path
 from gateway.web.services import EXTENSION, Services
@@ -68,7 +67,6 @@ class Gateway(Flask):
         with self._starting:
             if not self._background_started:
                 services: Services = self.extensions[EXTENSION]
-                services.body_deadlines.start()
                 services.probes.start()
                 self._background_started = True
 
@@ -107,7 +105,7 @@ def create_app(settings: Settings | None = None) -> Gateway:
     app.register_blueprint(docs.swagger_ui)
     # Flask calls after_request functions in the reverse order: the request's end comes before its line in the log.
     log_requests(app)
-    identify_requests(app, settings)
+    identify_requests(app)
     errors.init_app(app)
     cors.init_app(app, settings)
     if settings.trusted_proxies:
@@ -150,7 +148,6 @@ def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
         rate_limits=tuple(sorted(parse_many(settings.rate_limit))) if settings.rate_limit else (),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(settings.max_calls_in_flight),
-        body_deadlines=BodyDeadlines(),
         registry=registry,
         provider_models=provider_models,
         router=router,

@@ -27,7 +27,7 @@ MAX_TIMEOUT = 1_000_000
 def request_json(services: Services) -> Any:
     """The JSON of the current request. Raises InvalidRequest and ClientDisconnected."""
     settings = services.settings
-    return json_body(request.environ, settings.max_body, services.body_deadlines, settings.body_timeout)
+    return json_body(request.environ, settings.max_body, settings.body_timeout)
 
 
 def start_call(services: Services, client: ClientDialect, chat: Chat) -> Call:

@@ -10,11 +10,8 @@ import structlog
 from flask import Flask, Response, g, request
 from flask.globals import app_ctx
 
-from gateway.config.settings import Settings
 from gateway.observability.request_log import error_fields
 from gateway.web import rate_limit
-from gateway.web.body import discard_body
-from gateway.web.services import current_services
 
 # What a client may send as x-request-id; anything else is replaced, so that it can forge no line of the log.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -22,7 +19,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MAX_PATH_LENGTH = 200
 
 
-def identify_requests(app: Flask, settings: Settings) -> None:
+def identify_requests(app: Flask) -> None:
     """Give every request an id, the client's own if it is well-formed, and every response its headers."""
 
     @app.before_request
@@ -42,8 +39,6 @@ def identify_requests(app: Flask, settings: Settings) -> None:
         if call is not None:
             # PEP 3333: the server calls close() in any case. A generator that it never iterated would run no `finally`.
             response.call_on_close(call.close)
-        if response.status_code >= 400:
-            discard_body(request.environ, settings.max_body, current_services().body_deadlines, settings.body_timeout)
         return response
 
 

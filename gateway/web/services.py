@@ -14,7 +14,6 @@ from gateway.health.probes import Probes
 from gateway.observability.metrics import Metrics
 from gateway.routing.provider_models import ProviderModels
 from gateway.routing.router import Router
-from gateway.web.body import BodyDeadlines
 
 # The key of the services in `app.extensions`, where Flask keeps what belongs to one application.
 EXTENSION = "pointsman"
@@ -30,7 +29,6 @@ class Services:
     rate_limits: tuple[RateLimitItem, ...]
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
-    body_deadlines: BodyDeadlines
     registry: ModelRegistry
     provider_models: ProviderModels
     router: Router

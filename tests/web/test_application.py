@@ -28,7 +28,6 @@ def build_app(started_threads):
 
     yield build
     for app in apps:
-        app.extensions[EXTENSION].body_deadlines.stop()
         app.extensions[EXTENSION].probes.stop()
     assert wait_until(lambda: started_threads.names() == [])
 
@@ -38,13 +37,13 @@ def test_background_threads_start_once_however_often_they_are_started(build_app,
     assert started_threads.names() == []
     run_in_threads(16, app.start_background)
     app.test_client().get("/health")
-    assert started_threads.names() == ["body-deadlines", "health-probes"]
+    assert started_threads.names() == ["health-probes"]
 
 
-def test_the_first_request_starts_background_threads_that_no_worker_started(build_app, started_threads):
-    app = build_app()
+def test_the_first_request_starts_background_threads_that_no_worker_started(build_app, started_threads, tmp_path):
+    app = build_app(OPENAI_API_KEY="sk-o", GATEWAY_DATA=str(tmp_path), HEALTH_CHECK_INTERVAL="60")
     app.test_client().get("/health")
-    assert started_threads.names() == ["body-deadlines"]
+    assert started_threads.names() == ["health-probes"]
 
 
 def test_applications_do_not_share_the_counts_of_requests(build_app):
