@@ -3,6 +3,7 @@
 import errno
 import math
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +25,7 @@ WAIT_STEP = 0.25
 TURN, CONTINUATION = 16, 4
 
 
-class ClientReader:
+class ClientReader(ABC):
     """
     The source of gunicorn's `Parser`, in place of the client's socket, of which the parser uses `recv`, and `gettimeout` and
     `settimeout` around its own discarding of a body.
@@ -57,9 +58,9 @@ class ClientReader:
             return self.recv_head(size)
         return self._recv_body(size) if self._discardable is None else self._recv_discarded(size)
 
+    @abstractmethod
     def recv_head(self, size: int) -> bytes:
         """Read a part of a head."""
-        raise NotImplementedError
 
     def start_body(self) -> None:
         """The head is complete."""
@@ -82,11 +83,13 @@ class ClientReader:
                 pass
         self._discardable = None
 
-    def wait(self, *, holds_call: bool = False) -> None:
+    def wait(self, *, holds_call: bool = False) -> None:  # noqa: ARG002 - for the worker whose threads wait
         """A read or a send has waited for WAIT_STEP seconds. May raise ConnectionResetError."""
+        return
 
     def end_wait(self) -> None:
         """It waits no more."""
+        return
 
     def _count_turn(self, weight: int) -> None:
         self._unyielded += weight

@@ -14,7 +14,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from gevent import GreenletExit, get_hub, sleep
+from gevent import GreenletExit, get_hub
 from gevent.hub import Waiter
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
@@ -84,11 +84,11 @@ class AdmissionQueue:
 
 
 class GeventReader(ClientReader):
-    """Stands for the client's socket in gunicorn's `AsyncWorker.handle` too, which closes it. `waiting` is the worker's."""
+    """Stands for the client's socket in gunicorn's `AsyncWorker.handle` too, which closes it. `waiting` and `closing` are the worker's."""
 
-    def __init__(self, client: Any, keepalive: float, waiting: dict[Any, tuple[float, float]]) -> None:
+    def __init__(self, client: Any, keepalive: float, waiting: dict[Any, Any], closing: dict[Any, float]) -> None:
         super().__init__(client)
-        self._keepalive, self._waiting = keepalive, waiting
+        self._keepalive, self._waiting, self._closing = keepalive, waiting, closing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
@@ -112,23 +112,28 @@ class GeventReader(ClientReader):
         return data
 
     def close(self) -> None:
-        """Close the connection; where the client may still be sending, so that it can read the end of the response."""
-        if self.has_unread:
-            with contextlib.suppress(OSError):
-                self._linger(time.monotonic() + LINGER)
-        self.client.close()
+        """Close the connection; where the client may still be sending, not before it has had time to read the response."""
+        deadline = time.monotonic() + LINGER
+        if self.has_unread and self._sends_on(deadline):
+            # No more is read of it. The rest of the time is for a client that reads while it sends.
+            self._closing[self.client] = deadline
+        else:
+            self.client.close()
 
-    def _linger(self, deadline: float) -> None:
+    def _sends_on(self, deadline: float) -> bool:
         # RFC 9112, 9.6: close for sending, and read until the client closes too, or a reset may destroy the end of the response.
-        self.client.shutdown(socket.SHUT_WR)
         discardable = MAX_DISCARDED
-        while discardable and (remaining := deadline - time.monotonic()) > 0:
-            self.client.settimeout(remaining)
-            data = self.client.recv(discardable)
-            if not data:
-                return
-            discardable -= len(data)
-        sleep(max(0.0, deadline - time.monotonic()))
+        try:
+            self.client.shutdown(socket.SHUT_WR)
+            while discardable and (remaining := deadline - time.monotonic()) > 0:
+                self.client.settimeout(remaining)
+                data = self.client.recv(discardable)
+                if not data:
+                    return False
+                discardable -= len(data)
+        except OSError:
+            return False
+        return not discardable
 
 
 class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -151,11 +156,15 @@ class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # g
         self.admission = AdmissionQueue()
         # The readers that wait for a part of a head: since when, and until when.
         self.waiting: dict[Any, tuple[float, float]] = {}
+        # Sockets whose last response is sent: until when their clients may close them.
+        self.closing: dict[Any, float] = {}
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         client.setblocking(True)  # as GeventWorker.handle does
         # KEEPALIVE=0 closes a connection after its first response: there is no wait for another request.
-        super().handle(listener, GeventReader(client, self.cfg.keepalive or HEAD_TIMEOUT, self.waiting), addr)
+        super().handle(
+            listener, GeventReader(client, self.cfg.keepalive or HEAD_TIMEOUT, self.waiting, self.closing), addr
+        )
 
     def timeout_ctx(self) -> contextlib.AbstractContextManager[None]:
         return NO_TIMEOUT
@@ -168,6 +177,9 @@ class GatewayGeventWorker(WorkerMixin, GeventWorker):  # type: ignore[misc]  # g
                 with contextlib.suppress(OSError):
                     # Its read returns what has arrived meanwhile, or the end of the connection.
                     reader.client.shutdown(socket.SHUT_RD)
+        for client in [client for client, due in self.closing.items() if now >= due]:
+            del self.closing[client]
+            client.close()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:  # noqa: ARG002 - gunicorn's signature
         # As in GeventWorker.handle_request: a greenlet that is killed at the end of the grace period logs no error.
