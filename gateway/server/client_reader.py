@@ -83,6 +83,10 @@ class ClientReader(ABC):
                 pass
         self._discardable = None
 
+    def yield_turn(self) -> None:
+        """Let other greenlets or threads have their turn."""
+        time.sleep(0)  # noqa: TID251 - it waits for nothing
+
     def wait(self, *, holds_call: bool = False) -> None:  # noqa: ARG002 - for the worker whose threads wait
         """A read or a send has waited for WAIT_STEP seconds. May raise ConnectionResetError."""
         return
@@ -95,7 +99,7 @@ class ClientReader(ABC):
         self._unyielded += weight
         if self._unyielded >= TURN:
             self._unyielded = 0
-            time.sleep(0)  # noqa: TID251 - it waits for nothing
+            self.yield_turn()
 
     def _recv_body(self, size: int) -> bytes:
         now = time.monotonic()
