@@ -26,7 +26,7 @@ from gateway.health.probes import Probes
 from gateway.health.target_health import HealthRegistry
 from gateway.observability import request_log
 from gateway.observability.metrics import Metrics
-from gateway.routing.attempt import Timeouts
+from gateway.routing.attempt import StreamLimits, Timeouts
 from gateway.routing.provider_models import ProviderModels
 from gateway.routing.router import Router, sleep
 from gateway.transport.http_transport import Transport, WatchingAdapter
@@ -119,13 +119,14 @@ def create_app(settings: Settings | None = None) -> Gateway:
 def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
     """The services that these settings describe."""
     pool = Pool(settings.connect_timeout, tls_context(settings.ca_bundle), settings.proxies, settings.no_proxy)
-    http = WatchingAdapter(pool)
+    http = WatchingAdapter(pool, settings.max_response)
     transport = Transport({"http://": http, "https://": http, "echo://": EchoAdapter(settings.echo_pace, sleep)})
     target_limits, metrics = TargetLimits(settings.redis_url), Metrics(metrics_folder())
     router = Router(
         transport,
         attempts=settings.retry_max_attempts,
         timeouts=Timeouts(settings.request_timeout, settings.first_content_timeout, settings.idle_timeout),
+        limits=StreamLimits(settings.max_event, settings.max_before_content),
         health_registry=HealthRegistry(breakers=settings.breakers, on_state_change=metrics.record_state_change),
         admit=target_limits.admit,
         record_tokens=target_limits.record_tokens,
@@ -138,7 +139,7 @@ def build_services(settings: Settings, rate_limiter: RateLimiter) -> Services:
         policies=settings.policies,
         policy=settings.policy,
     )
-    provider_models = ProviderModels(transport.session, settings.providers)
+    provider_models = ProviderModels(transport.session, settings.providers, settings.max_listed_models)
     of_targets = (target.provider for targets in settings.models.values() for target in targets)
     probed = [provider for provider in (*settings.providers.values(), *of_targets) if provider.vendor is not ECHO]
     return Services(

@@ -85,12 +85,18 @@ class Settings:
     redis_url: str | None = field(default=None, repr=False)
     max_body: int = 20 << 20
     body_timeout: float = 30.0
+    max_model_name: int = 512
+    max_betas: int = 2 << 10
     cors_origins: tuple[str, ...] = ()
 
     # Upstreams.
     request_timeout: float = 600.0
     first_content_timeout: float = 120.0
     idle_timeout: float = 120.0
+    max_response: int = 32 << 20
+    max_event: int = 8 << 20
+    max_before_content: int = 1 << 20
+    max_listed_models: int = 10_000
     connect_timeout: float = 10.0
     retry_max_attempts: int = 3
     breakers: bool = True
@@ -137,6 +143,12 @@ VARIABLES: Mapping[str, tuple[str, Parser]] = {
     "REDIS_URL": ("redis_url", redis_url),
     "MAX_BODY": ("max_body", size_in_bytes),
     "BODY_TIMEOUT": ("body_timeout", positive_number),
+    "MAX_MODEL_NAME": ("max_model_name", integer(1, 65536)),
+    "MAX_BETAS": ("max_betas", size_in_bytes),
+    "MAX_RESPONSE": ("max_response", size_in_bytes),
+    "MAX_EVENT": ("max_event", size_in_bytes),
+    "MAX_BEFORE_CONTENT": ("max_before_content", size_in_bytes),
+    "MAX_LISTED_MODELS": ("max_listed_models", integer(1, 1_000_000)),
     "ALLOWED_HOSTS": ("allowed_hosts", host_names),
     "CORS_ORIGINS": ("cors_origins", origins),
     "LOG_LEVEL": ("log_level", choice("debug", "info", "warning", "error", "critical")),

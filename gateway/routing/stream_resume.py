@@ -25,6 +25,10 @@ NOT_RESUMABLE = ("tool_calls", "function_call", "audio", "refusal")
 MIN_REPEATED = 8
 # Characters that count as an echo of all of the answer where a model only had to continue its message.
 MIN_ECHOED = 4
+# Characters at the end of an answer that a continuation may repeat, other than all of the answer; and those of a word.
+MAX_OVERLAP, MAX_WORD = 1 << 16, 100
+# Characters of an answer that can be resumed: of a longer one, nothing is kept.
+MAX_RESUMABLE = 8 << 20
 LAST_WORD = re.compile(r"\w{2,}\Z")
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -46,7 +50,7 @@ class Transcript:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._texts: list[str] = []
-        self._only_text, self._counted = True, 0
+        self._only_text, self._length, self._counted = True, 0, 0
         self.identity: Json = {}
         self.failed_usage = {"prompt_tokens": 0, "completion_tokens": 0}
 
@@ -66,9 +70,13 @@ class Transcript:
         for choice in chunk["choices"]:
             delta = choice["delta"]
             if isinstance(delta.get("content"), str):
+                self._length += len(delta["content"])
                 self._texts.append(delta["content"])
-            if choice.get("finish_reason") or any(delta.get(name) for name in NOT_RESUMABLE):
+            too_long = self._length > MAX_RESUMABLE
+            if too_long or choice.get("finish_reason") or any(delta.get(name) for name in NOT_RESUMABLE):
                 self._only_text = False
+            if too_long:
+                self._texts.clear()
 
     def can_resume(self, error: GatewayError) -> bool:
         """Whether the answer, which broke off with `error`, can be resumed; if so, its attempt's usage is noted."""
@@ -119,7 +127,8 @@ def splice(chunks: Iterable[Chunk | Pause], transcript: Transcript, method: Resu
     the client has already, the usage of both.
     """
     # A model may repeat the end of what it was given. Its beginning is held until that is decided.
-    received, beginning, trimmed = transcript.text, "", False
+    received, trimmed = transcript.text, False
+    beginning = Beginning(received, method)
     for chunk in chunks:
         if chunk is PAUSE:
             yield chunk
@@ -134,11 +143,10 @@ def splice(chunks: Iterable[Chunk | Pause], transcript: Transcript, method: Resu
         delta = {name: value for name, value in choice["delta"].items() if name != "role"}
         finished = bool(choice.get("finish_reason"))
         if not trimmed and isinstance(delta.get("content"), str):
-            beginning += delta["content"]
-            trimmed = not may_repeat(received, beginning, method)
-            delta["content"] = beginning[repeated(received, beginning, method) :] if trimmed or finished else ""
-        elif not trimmed and finished and beginning:
-            delta["content"] = beginning[repeated(received, beginning, method) :]
+            trimmed = not beginning.may_repeat(delta["content"])
+            delta["content"] = beginning.without_repetition() if trimmed or finished else ""
+        elif not trimmed and finished and beginning.length:
+            delta["content"] = beginning.without_repetition()
         trimmed = trimmed or finished
         if finished or any(delta.values()):
             yield {**spliced, "choices": [{**choice, "delta": delta}]}
@@ -153,18 +161,51 @@ def repeated(received: str, beginning: str, method: ResumeMethod) -> int:
     longest = _overlap(received, beginning)
     if longest >= min(MIN_REPEATED, len(received)) or not beginning[:longest].strip(" "):
         return longest
-    word = LAST_WORD.search(received)
+    word = LAST_WORD.search(received[-MAX_WORD:])
     completes_word = word is not None and beginning.startswith(word[0]) and beginning[len(word[0]) :][:1].isalnum()
     return len(word[0]) if word and completes_word else 0
 
 
-def may_repeat(received: str, beginning: str, method: ResumeMethod) -> bool:
-    """Whether all of `beginning` was received before, so that only what follows tells whether it is a repetition."""
-    if _may_echo(received, beginning, method) and len(beginning) < len(received):
-        return True
-    if method is not ResumeMethod.INSTRUCTION:
-        return beginning in _withheld(received, method)[:-1]
-    return beginning in received[:-1] or (len(beginning) < MIN_REPEATED and received.endswith(beginning))
+class Beginning:
+    """
+    What a continuation begins with, held while only what follows tells whether it repeats what was received.
+
+    A piece is compared with what follows the place that the pieces before it match: their cost is in proportion to their
+    length in total.
+    """
+
+    def __init__(self, received: str, method: ResumeMethod) -> None:
+        self._received, self._method = received, method
+        self._pieces: list[str] = []
+        self.length = 0
+        # Whether it is the start of what was received.
+        self._echoes = _can_echo(received, method)
+        # Where in `_tail`, which a continuation may repeat a part of, it first occurs; -1: nowhere, and so it stays.
+        self._tail = received[-MAX_OVERLAP:] if method is ResumeMethod.INSTRUCTION else _withheld(received, method)
+        self._position = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def may_repeat(self, piece: str) -> bool:
+        """Add a piece; whether all that there is by now was received before, so that it cannot be decided yet."""
+        before = self.length
+        self._pieces.append(piece)
+        self.length += len(piece)
+        self._echoes = self._echoes and self._received.startswith(piece, before)
+        end = len(self._tail) - 1
+        if self._position >= 0 and not self._tail.startswith(piece, self._position + before, max(0, end)):
+            self._position = self._tail.find(self.text, self._position, max(0, end)) if self.length <= end else -1
+        if (self._echoes and self.length < len(self._received)) or self._position >= 0:
+            return True
+        is_short = self._method is ResumeMethod.INSTRUCTION and self.length < MIN_REPEATED
+        return is_short and self._received.endswith(self.text)
+
+    def without_repetition(self) -> str:
+        """It, without what the client has already."""
+        text = self.text
+        return text[repeated(self._received, text, self._method) :]
 
 
 def add_usage(usage: Json, failed: Json) -> Json:
@@ -176,9 +217,11 @@ def add_usage(usage: Json, failed: Json) -> Json:
 
 def _may_echo(received: str, beginning: str, method: ResumeMethod) -> bool:
     """Whether the answer may be repeated from its start on."""
-    return (method is ResumeMethod.INSTRUCTION or len(received) >= MIN_ECHOED) and (
-        received.startswith(beginning) or beginning.startswith(received)
-    )
+    return _can_echo(received, method) and (received.startswith(beginning) or beginning.startswith(received))
+
+
+def _can_echo(received: str, method: ResumeMethod) -> bool:
+    return method is ResumeMethod.INSTRUCTION or len(received) >= MIN_ECHOED
 
 
 def _withheld(received: str, method: ResumeMethod) -> str:
@@ -190,5 +233,19 @@ def _withheld(received: str, method: ResumeMethod) -> str:
 
 def _overlap(received: str, beginning: str) -> int:
     """The length of the longest start of `beginning` with which `received` ends."""
-    longest = min(len(received), len(beginning))
-    return next((length for length in range(longest, 0, -1) if received.endswith(beginning[:length])), 0)
+    # The prefix function of `beginning`, continued over the end of `received`: each step is taken back at most once.
+    # https://en.wikipedia.org/wiki/Knuth-Morris-Pratt_algorithm
+    size = min(len(received), len(beginning), MAX_OVERLAP)
+    borders = [0] * size
+    length = 0
+    for n in range(1, size):
+        while length and beginning[n] != beginning[length]:
+            length = borders[length - 1]
+        length += beginning[n] == beginning[length]
+        borders[n] = length
+    length = 0
+    for character in received[len(received) - size :]:
+        while length and character != beginning[length]:
+            length = borders[length - 1]
+        length += character == beginning[length]
+    return length

@@ -16,7 +16,7 @@ from gateway.transport.upstream_wait import UpstreamWait
 
 READ_SIZE = 1 << 16
 # Bytes of a response read as a whole, compressed or not, beyond which it is considered invalid.
-MAX_BODY = 64 << 20
+MAX_RESPONSE = 32 << 20
 # zlib's window size of 2**15, plus 32 for "the header says whether it is gzip or zlib".
 GZIP_OR_ZLIB = 32 + 15
 
@@ -47,7 +47,10 @@ class Exchange(Protocol):
 class HttpExchange:
     """An exchange over HTTP/1.1. Raises TransportFailure, and the watch's ClientDisconnected and ShuttingDown."""
 
-    def __init__(self, pool: Pool, origin: Origin, request: bytes, wait: UpstreamWait) -> None:
+    def __init__(
+        self, pool: Pool, origin: Origin, request: bytes, wait: UpstreamWait, max_response: int = MAX_RESPONSE
+    ) -> None:
+        self._max_response = max_response
         self._pool, self._origin, self._request, self._wait = pool, origin, request, wait
         # Per connection: first the steps that open it and what they wait for, then what of the request is unsent.
         self._connect_steps: ConnectSteps | None = None
@@ -107,7 +110,7 @@ class HttpExchange:
             while not self._response.complete:
                 pieces.append(self._read(math.inf) or b"")
                 size += len(pieces[-1])
-                if size > MAX_BODY:
+                if size > self._max_response:
                     raise Malformed("the body of the response is too long")
             return self._decompress(b"".join(pieces))
 
@@ -224,7 +227,7 @@ class HttpExchange:
     def _decompress(self, data: bytes) -> bytes:
         if self._decompressor is None:
             return data
-        decompressed = self._decompressor.decompress(data, MAX_BODY)
+        decompressed = self._decompressor.decompress(data, self._max_response)
         if self._decompressor.unconsumed_tail:
             raise Malformed("the decompressed body of the response is too long")
         return decompressed

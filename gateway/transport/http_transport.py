@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from gateway.transport.connect import Origin
-from gateway.transport.exchange import Exchange, HttpExchange
+from gateway.transport.exchange import MAX_RESPONSE, Exchange, HttpExchange
 from gateway.transport.failures import TransportFailure
 from gateway.transport.pool import Pool
 from gateway.transport.upstream_wait import UpstreamWait
@@ -35,13 +35,15 @@ class ExchangeOpener(Protocol):
 class WatchingAdapter(BaseAdapter):
     """requests' transport adapter over pooled connections."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, max_response: int = MAX_RESPONSE) -> None:
+        """`max_response`: bytes of a response that is read as a whole."""
         super().__init__()
-        self._pool = pool
+        self._pool, self._max_response = pool, max_response
 
     def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes, wait: UpstreamWait) -> Exchange:
         origin, target, host = split_url(url)
-        return HttpExchange(self._pool, origin, encode_request(method, target, {"Host": host, **headers}, body), wait)
+        sent = encode_request(method, target, {"Host": host, **headers}, body)
+        return HttpExchange(self._pool, origin, sent, wait, self._max_response)
 
     def send(  # noqa: PLR0917 - requests' own signature
         self,
@@ -107,7 +109,7 @@ def encode_request(method: str, target: str, headers: Mapping[str, str], body: b
     return head + b"\r\n"
 
 
-@lru_cache(1024)
+@lru_cache(128)  # each may have a name, or betas, that a client made up
 def _encode_head(method: str, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     """Request line and headers: the same for every request to a target."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from flask import g, request
 from gateway.config.parsers import TRUE_WORDS
 from gateway.dialects.contract import ClientDialect
 from gateway.errors import InvalidRequest, ModelNotFound, Overloaded
+from gateway.json_codec import dumps
 from gateway.openai_types import Chat
 from gateway.routing.call import Call
 from gateway.server.response_writer import CALL
@@ -49,6 +51,7 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
     # OpenRouter's field: models to fall back to. https://openrouter.ai/docs/features/model-routing
     fallbacks = chat.get("models") or ()
     chat = {name: value for name, value in chat.items() if name != "models"} if "models" in chat else chat
+    _check_sizes(services, chat, fallbacks)
     route = registry.resolve(chat["model"])
     policy = replace(route.policy, fallbacks=(*fallbacks, *route.policy.fallbacks)) if fallbacks else route.policy
     for index, name in enumerate(fallbacks):
@@ -71,6 +74,18 @@ def build_call(services: Services, client: ClientDialect, chat: Chat) -> Call:
         strict=strict or services.settings.strict,
         deadline=deadline(environ.get("HTTP_X_GATEWAY_TIMEOUT")),
     )
+
+
+def _check_sizes(services: Services, chat: Chat, fallbacks: Sequence[str]) -> None:
+    """Raise InvalidRequest for names that are too long: what is kept by name, or sent in a header, is bounded by them."""
+    max_name = services.settings.max_model_name
+    for index, name in enumerate((chat["model"], *fallbacks)):
+        if len(name) > max_name:
+            param = f"models[{index - 1}]" if index else "model"
+            raise InvalidRequest(f"{param} must have at most {max_name} characters.", param=param)
+    betas, max_betas = chat.get("betas"), services.settings.max_betas
+    if betas and len(dumps(betas)) > max_betas:
+        raise InvalidRequest(f"betas must have at most {max_betas} bytes.", param="betas")
 
 
 def deadline(timeout: str | None) -> float:

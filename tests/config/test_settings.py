@@ -56,6 +56,12 @@ def test_an_empty_environment_means_echo_on_loopback():
         ("MAX_BODY", "20MB", "max_body", 20 * 1024 * 1024),
         ("MAX_BODY", "1000", "max_body", 1000),
         ("BODY_TIMEOUT", "2.5", "body_timeout", 2.5),
+        ("MAX_MODEL_NAME", "100", "max_model_name", 100),
+        ("MAX_BETAS", "1kb", "max_betas", 1024),
+        ("MAX_RESPONSE", "1mb", "max_response", 1 << 20),
+        ("MAX_EVENT", "1mb", "max_event", 1 << 20),
+        ("MAX_BEFORE_CONTENT", "64kb", "max_before_content", 1 << 16),
+        ("MAX_LISTED_MODELS", "100", "max_listed_models", 100),
         (
             "CORS_ORIGINS",
             "https://a.example, https://b.example",

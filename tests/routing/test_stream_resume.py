@@ -1,14 +1,16 @@
 """A stream that another target resumes reads as one."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.catalog.routing_policy import Policy
 from gateway.errors import ClientDisconnected, UpstreamFailed
 from gateway.routing.stream_resume import (
     INSTRUCTION,
+    Beginning,
     ResumeMethod,
     Transcript,
-    may_repeat,
     repeated,
     resumable,
     resume_method,
@@ -17,6 +19,7 @@ from gateway.routing.stream_resume import (
 )
 from gateway.stream_events import PAUSE
 from tests.support.fakes import RESET, USAGE, FakeUpstreams, call, chunk, sse, target
+from tests.support.operations import grows_linearly
 
 FAILED = UpstreamFailed("cut", upstream_status="truncated")
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -157,9 +160,11 @@ def test_a_repetition_is_trimmed(received, beginning, method, length):
 
 
 def test_a_repetition_in_pieces_is_held_until_it_is_decided():
-    assert may_repeat("The quick brown", "quick", method=ResumeMethod.INSTRUCTION)
-    assert not may_repeat("The quick brown", "quick brown", method=ResumeMethod.INSTRUCTION)
-    assert not may_repeat("The quick brown", "fox", method=ResumeMethod.INSTRUCTION)
+    beginning = Beginning("The quick brown", ResumeMethod.INSTRUCTION)
+    assert beginning.may_repeat("quick")
+    assert not beginning.may_repeat(" brown")
+    assert beginning.without_repetition() == ""
+    assert not Beginning("The quick brown", ResumeMethod.INSTRUCTION).may_repeat("fox")
     transcript = Transcript(CHAT)
     transcript.add(chunk("The quick brown"))
     received = splice(map(chunk, ("quick", " bro", "wn", " fox")), transcript, method=ResumeMethod.INSTRUCTION)
@@ -174,6 +179,52 @@ def test_a_whole_answer_repeated_in_pieces_is_trimmed(method, size):
     again = LONG + " the end."
     pieces = [again[at : at + size] for at in range(0, len(again), size)]
     assert text(splice(map(chunk, pieces), transcript, method=method)) == " the end."
+
+
+def first_repetition(received, beginning, method):
+    """`Beginning.may_repeat` by its definition, for all pieces together."""
+    can_echo = method is ResumeMethod.INSTRUCTION or len(received) >= 4
+    if can_echo and received.startswith(beginning) and len(beginning) < len(received):
+        return True
+    if method is ResumeMethod.INSTRUCTION:
+        return beginning in received[:-1] or (len(beginning) < 8 and received.endswith(beginning))
+    withheld = received[len(received.rstrip()) :] if method is ResumeMethod.PREFILL else ""
+    return beginning in withheld[:-1]
+
+
+@given(
+    st.text("ab ", min_size=1, max_size=12),
+    st.lists(st.text("ab ", max_size=3), min_size=1),
+    st.sampled_from(ResumeMethod),
+)
+def test_a_beginning_is_held_as_long_as_all_of_it_was_received(received, pieces, method):
+    beginning = Beginning(received, method)
+    for n, piece in enumerate(pieces, 1):
+        held = beginning.may_repeat(piece)
+        assert held == first_repetition(received, "".join(pieces[:n]), method)
+        if not held:
+            break
+
+
+@given(st.text("ab", max_size=12), st.text("ab", max_size=12))
+def test_the_longest_overlap_is_found(received, beginning):
+    lengths = [n for n in range(min(len(received), len(beginning)) + 1) if received.endswith(beginning[:n])]
+    longest = repeated(f"{received}", f"{beginning}", ResumeMethod.INSTRUCTION)
+    assert longest in {max(lengths), 0} or beginning.startswith(received)
+
+
+def continuation(received):
+    """A stream whose beginning repeats `received` character by character, until it differs, and the rest in one chunk."""
+    transcript = Transcript(CHAT)
+    transcript.add(chunk(received))
+    half = len(received) // 2
+    pieces = [*received[:half], "z" + received[half:] * 2]
+    return lambda: list(splice(map(chunk, pieces), transcript, method=ResumeMethod.INSTRUCTION))
+
+
+@pytest.mark.parametrize("pattern", ["a", "ab", "a" * 50 + "b", "word "])
+def test_a_continuation_of_twice_the_length_takes_at_most_twice_the_work(pattern):
+    assert grows_linearly(lambda run: run(), lambda n: continuation((pattern * n)[:n]), 2000)
 
 
 def test_a_broken_word_repeated_in_pieces_is_trimmed():
