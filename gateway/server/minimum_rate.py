@@ -49,6 +49,6 @@ def queued_bytes(client: Any) -> int:
     try:
         # tcp(7): SIOCOUTQ, which has the value of TIOCOUTQ, is the unsent data in the socket's send queue.
         size: int = struct.unpack("i", fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-    except OSError:
+    except (OSError, ValueError):  # ValueError: the socket is closed
         return 0
     return size

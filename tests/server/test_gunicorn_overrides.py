@@ -1,6 +1,7 @@
 """What gateway/server/ overrides of gunicorn, and uses of it, is still there in the pinned version, with the same signatures."""
 
 import inspect
+import socket
 from contextlib import closing, contextmanager
 
 import gunicorn
@@ -10,8 +11,10 @@ from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.config import Config
 from gunicorn.http import wsgi
+from gunicorn.http.body import ChunkedReader, LengthReader
+from gunicorn.http.parser import Parser, RequestParser
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import base, gthread
-from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -59,9 +62,10 @@ OVERRIDES = {
 }
 # What gateway/server/ calls, or relies on being called.
 USED = {
-    AsyncWorker: {"handle": "(self, listener, client, addr)"},
     BaseServer: {"_do_read": "(self)"},
-    TConn: {"__init__": "(self, cfg, sock, client, server)", "close": "(self, graceful=False)"},
+    Parser: {"finish_body": "(self, deadline=None, max_bytes=None)"},
+    SocketUnreader: {"chunk": "(self, size_hint=None)", "unread": "(self, data)"},
+    TConn: {"__init__": "(self, cfg, sock, client, server)", "close": "(self, graceful=False)", "init": "(self)"},
     ThreadWorker: {
         "accept": "(self, listener)",
         "handle_exit": "(self, sig, frame)",
@@ -142,8 +146,25 @@ def test_a_response_has_the_attributes_that_are_used():
     assert missing(response, "chunked", "headers", "headers_sent", "req", "sock", "status", "version") == []
 
 
+def test_a_parser_and_a_body_have_the_attributes_that_are_used():
+    with socket.socket() as client:
+        parser = RequestParser(Config(), client, ("127.0.0.1", 0))
+        assert parser.unreader.sock is client
+        assert missing(parser.unreader, "buf") == []
+        assert LengthReader(parser.unreader, 7).length == 7
+        assert ChunkedReader(None, parser.unreader).parser is not None
+
+
+def test_a_connection_of_a_thread_worker_has_the_attributes_that_are_used():
+    with socket.socket() as client:
+        connection = TConn(Config(), client, ("127.0.0.1", 0), ("127.0.0.1", 0))
+        assert (connection.initialized, connection.data_ready) == (False, False)
+        connection.init()
+        assert connection.parser.unreader.sock is client
+
+
 def test_a_configuration_has_the_settings_that_are_used():
-    for name in ("graceful_timeout", "keepalive", "workers"):
+    for name in ("graceful_timeout", "keepalive", "threads", "workers"):
         assert getattr(Config(), name) is not None
 
 
