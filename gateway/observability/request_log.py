@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 import threading
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
@@ -36,18 +37,35 @@ class StandardOutput:
 def configure(level: str, log_format: str) -> None:
     """Log to standard output, as JSON or as text for a console."""
     as_text, output = log_format == "console", StandardOutput()
+    render: tuple[Any, ...] = (structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event)),)
+    if as_text:
+        render = escape_controls, structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=False)
-            if as_text
-            else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event)),
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
+
+
+def escape_controls(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG001
+    """
+    A processor that escapes what a terminal could obey or take for a new line, in names and texts such as a client's path.
+
+    JSON escapes its own; ConsoleRenderer prints text as it is, and other values by repr().
+    """
+    return {printable(name): printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def printable(text: str) -> str:
+    """The text with Python's escapes for characters that are not printable: controls, line separators, bidirectional marks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def error_fields(error: GatewayError) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What both workers have in common: errors as JSON, a shutdown that requests know of, background threads, cached settings."""
 
+import logging
 import re
 import secrets
 from typing import Any
 
 import orjson
+from gunicorn.http.errors import ParseException
 
 from gateway.server.client_reader import ClientReader
 from gateway.server.shutdown import Shutdown
@@ -41,6 +43,28 @@ def json_error(page: bytes) -> bytes:
     return head.encode("latin-1") + body
 
 
+class ExceptionNames(logging.Filter):
+    """
+    Replaces exceptions in gunicorn's log messages by the names of their classes.
+
+    The texts of its parser's exceptions quote the request, such as the header line that is malformed, which may hold a key.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(type(arg).__name__ if isinstance(arg, Exception) else arg for arg in record.args)
+        return True
+
+
+def without_text(error: Any) -> Any:
+    """An exception of gunicorn's parser that is an instance of the same class, and whose text is the name of that class."""
+    if not isinstance(error, ParseException):
+        return error
+    name = type(error).__name__
+    unnamed = type(name, (type(error),), {"__init__": lambda self: None, "__str__": lambda self: name})  # noqa: ARG005
+    return unnamed()
+
+
 class CachedConfig:
     """
     gunicorn's configuration in a worker, where it does not change, with its values as plain attributes.
@@ -68,11 +92,13 @@ class WorkerMixin:
     """
 
     cfg: Any
+    log: Any
     wsgi: Any
     shutdown: Shutdown
 
     def init_process(self) -> None:
         self.cfg, self.shutdown = CachedConfig(self.cfg), Shutdown()
+        self.log.error_log.addFilter(ExceptionNames())
         super().init_process()  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
@@ -86,7 +112,8 @@ class WorkerMixin:
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
         if isinstance(client, ClientReader):
             client.has_unread = True
-        super().handle_error(req, JsonErrorSocket(client), addr, exc)  # type: ignore[misc]
+        # gunicorn writes the exception's text to the log.
+        super().handle_error(req, JsonErrorSocket(client), addr, without_text(exc))  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         # The master kills its workers with SIGKILL graceful_timeout seconds after SIGTERM (Arbiter.stop).

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from gateway import VERSION
 from gateway.observability.metrics import CONTENT_TYPE_LATEST
-from gateway.web.auth import require_api_key
+from gateway.web.auth import request_secret, require_api_key
 from gateway.web.respond import GatewayResponse, as_json
 from gateway.web.services import Services, current_services
 
@@ -23,11 +23,23 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """Report whether any provider is configured, the unhealthy targets, and the calls in flight; 503 without a provider."""
+    """
+    Report whether any provider is configured; 503 without one.
+
+    To a client with a key, and to every client where none is needed: the providers, the unhealthy targets, the calls in flight.
+    """
     services = current_services()
     providers = configured_providers(services)
     if not providers:
         return as_json({"status": "unavailable"}, 503)
+    if services.settings.auth and request_secret() is None:
+        return as_json({"status": "ok"})
+    return details(providers)
+
+
+@require_api_key
+def details(providers: list[str]) -> Response:
+    services = current_services()
     breakers = services.router.health_registry.unhealthy()
     return as_json({"status": "ok", "providers": providers, "breakers": breakers, "calls": calls_in_flight(services)})
 

@@ -50,7 +50,10 @@ class GatewayResponse(Response):
 
 
 def as_json(data: Any, status: int = 200) -> Response:
-    body = dumps(data)
+    return json_response(dumps(data), status)
+
+
+def json_response(body: bytes, status: int = 200) -> Response:
     # RFC 8259 section 11: application/json has no charset parameter, JSON is UTF-8.
     return GatewayResponse([body], status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -187,3 +188,43 @@ def test_a_closed_standard_output_holds_no_slot(tmp_path, worker_class, stream):
 def is_reachable(server):
     with suppress(requests.ConnectionError):
         return get(server, "/health/live").ok
+
+
+MALFORMED_HEADS = [
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer {KEY}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization Bearer {KEY}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nX: y\r\n Bearer {KEY}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\x01\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {KEY}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: {KEY}\r\n\r\n",
+    f"Authorization: Bearer {KEY}\r\n\r\n",
+    f"{KEY} / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    f"GET / {KEY}\r\nHost: localhost\r\n\r\n",
+    f"PROXY {KEY}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}",
+    f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n",
+]
+
+
+def test_a_key_in_a_malformed_request_is_in_no_line_of_the_log(tmp_path, worker_class):
+    environ = {
+        "GATEWAY_WORKER_CLASS": worker_class,
+        "VALID_API_KEYS": KEY,
+        "LOG_LEVEL": "debug",
+        "LOG_FORMAT": "console",
+    }
+    with servers.run_gateway(tmp_path, **environ) as server:
+        for head in MALFORMED_HEADS:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(head.encode())
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):
+                    pass
+        get(server, "/%0d%0aforged%1b%5b31m", **{"X-Request-Id": "after-all"})
+        assert wait_until(lambda: "after-all" in server.output())
+        assert KEY not in server.output()
+        assert KEY[3:] not in server.output()
+        assert "\x1b" not in server.output()
+        assert not [line for line in server.stdout().splitlines() if line.startswith("forged")]
+        assert r"/\r\nforged\x1b[31m" in server.stdout()
+        assert "Invalid request from ip=127.0.0.1: Invalid" in server.stderr()

@@ -1,10 +1,20 @@
 """What both workers have in common."""
 
 import json
+import logging
 
+import pytest
 from gunicorn import util
+from gunicorn.http.errors import NoMoreData, ParseException
 
-from gateway.server.worker_mixin import CachedConfig, JsonErrorSocket, WorkerMixin, json_error
+from gateway.server.worker_mixin import (
+    CachedConfig,
+    ExceptionNames,
+    JsonErrorSocket,
+    WorkerMixin,
+    json_error,
+    without_text,
+)
 
 
 class Base:
@@ -45,6 +55,30 @@ def sent_error(status, reason, message):
     util.write_error(JsonErrorSocket(client), status, reason, message)
     head, _, body = client.sent.partition(b"\r\n\r\n")
     return head.decode().split("\r\n"), json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("kind", ParseException.__subclasses__())
+def test_the_text_of_a_parsers_exception_is_the_name_of_its_class(kind):
+    error = kind.__new__(kind)
+    error.__dict__.update(
+        dict.fromkeys(("hdr", "req", "method", "msg", "line", "data"), "Authorization : Bearer sk-secret")
+    )
+    plain = without_text(error)
+    assert isinstance(plain, kind)
+    assert (str(plain), plain.__dict__) == (kind.__name__, {})
+
+
+def test_other_exceptions_keep_their_text():
+    error = ValueError("of the application")
+    assert without_text(error) is error
+
+
+def test_log_messages_have_the_names_of_exceptions_in_place_of_their_texts():
+    record = logging.LogRecord(
+        "gunicorn.error", logging.DEBUG, "", 0, "Ignored %s for %d s", (NoMoreData(b"Bearer sk-"), 5), None
+    )
+    assert ExceptionNames().filter(record)
+    assert record.getMessage() == "Ignored NoMoreData for 5 s"
 
 
 def test_a_worker_starts_the_background_threads_of_its_application():

@@ -55,6 +55,12 @@ def test_security_is_required_only_where_a_key_is_needed():
     assert document(None, needs_key=False)["paths"]["/v1/models"]["get"]["security"] == []
 
 
+def test_the_refusals_of_a_gateway_without_keys_are_described_where_no_key_is_needed():
+    for operations in document(None, needs_key=False)["paths"].values():
+        for operation in operations.values():
+            assert {"403", "421"} <= set(operation["responses"])
+
+
 def test_chat_completions_respond_in_json_and_in_event_streams():
     response = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]
     assert set(response["content"]) == {"application/json", "text/event-stream"}

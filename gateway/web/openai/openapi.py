@@ -51,6 +51,11 @@ ERRORS: Mapping[str, str] = {
     "503": "No provider can serve the request now.",
     "504": "The provider did not respond in time.",
 }
+# Every operation's, where no key is needed.
+KEYLESS_ERRORS: Mapping[str, str] = {
+    "403": "A web page of another origin sent the request.",
+    "421": "The Host is neither of the gateway's machine nor in ALLOWED_HOSTS.",
+}
 MODEL_ERRORS = ("401", "405", "429", "500", "503")
 HEALTH_ERRORS = ("405", "500")
 # The errors that say when to retry.
@@ -125,7 +130,10 @@ def document(url: str | None = None, *, needs_key: bool = True) -> Json:
         spec.components.security_scheme(name, scheme)
     # OpenAPI 3.1 cannot describe server-sent events: the schema of a chunk stands alone, and is named in prose.
     spec.components.schema(ChatCompletionChunk.__name__, schema=ChatCompletionChunk)
+    refusals = {} if needs_key else {status: error(text) for status, text in KEYLESS_ERRORS.items()}
     for path, operations in paths(needs_key=needs_key).items():
+        for operation in operations.values():
+            operation["responses"].update(refusals)
         spec.path(path, operations=operations)
     return with_rules(spec.to_dict())
 
@@ -147,7 +155,7 @@ def paths(*, needs_key: bool) -> dict[str, dict[str, Json]]:
         "/v1/models/{model}": {"get": model_list("retrieveModel", Model, "The model.", security, MODEL_ID)},
         "/health": {"get": public("health", "The process is alive.", Health)},
         "/health/live": {"get": public("live", "The process is alive.", Health)},
-        "/health/ready": {"get": public("ready", "Calls can be served.", Health, may_refuse=True)},
+        "/health/ready": {"get": ready(security)},
         "/metrics": {"get": metrics(security)},
         "/openapi.json": {"get": public("openapi", "This document.", {"type": "object"})},
     }
@@ -185,11 +193,22 @@ def model_list(
     return {"operationId": name, "parameters": [*parameters, REQUEST_ID], "responses": responses, "security": security}
 
 
-def public(name: str, description: str, response: type[ObjectSchema] | Json, *, may_refuse: bool = False) -> Json:
-    """An operation that needs no key; `may_refuse`: 503 is one of its responses."""
+def public(name: str, description: str, response: type[ObjectSchema] | Json) -> Json:
+    """An operation that needs no key."""
     ok = {"description": description, "content": {JSON: {"schema": response}}, **headers(*COMMON_HEADERS)}
-    unavailable = {"503": {**ok, "description": "No provider is configured."}} if may_refuse else {}
-    return {"operationId": name, "responses": {"200": ok, **unavailable, **errors(*HEALTH_ERRORS)}, "security": []}
+    return {"operationId": name, "responses": {"200": ok, **errors(*HEALTH_ERRORS)}, "security": []}
+
+
+def ready(security: list[Json]) -> Json:
+    """An operation that needs no key, and says more to a client with one."""
+    operation = public(
+        "ready", "Calls can be served. With a key it names the providers and the targets that fail.", Health
+    )
+    unavailable = {**operation["responses"]["200"], "description": "No provider is configured."}
+    wrong_key = errors("401", "429") if security else {}
+    # OpenAPI 3.1, Security Requirement Object: an empty one in the list makes security optional.
+    optional = [{}, *security] if security else []
+    return {**operation, "responses": {**operation["responses"], **wrong_key, "503": unavailable}, "security": optional}
 
 
 def metrics(security: list[Json]) -> Json:
