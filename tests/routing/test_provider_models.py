@@ -31,6 +31,19 @@ def test_anything_but_a_model_list_is_refused(data):
         parse_model_list(data)
 
 
+@pytest.mark.parametrize(
+    "created", [1e308, -5, True, "0001-01-01T00:00:00", "9999-12-31T23:59:59-12:00", "NaN", {"a": 1}, 10**18]
+)
+def test_a_time_that_is_none_is_left_out(created):
+    ((_, seconds),) = parse_model_list([{"id": "a", "created": created}])
+    assert 0 <= seconds < 1 << 40
+
+
+def test_a_list_is_cut_and_long_names_are_left_out():
+    rows = [{"id": "x" * 1000}, *({"id": f"m{n}"} for n in range(100))]
+    assert [model.id for model in parse_model_list(rows, max_models=10)] == [f"m{n}" for n in range(9)]
+
+
 def test_each_list_is_fetched_once_with_its_own_credentials_and_a_failure_is_left_out():
     body = json.dumps({"data": [{"id": "m"}]}).encode()
     good = Upstream(lambda connection, _: connection.sendall(OK + b"content-length: %d\r\n\r\n%b" % (len(body), body)))
