@@ -151,7 +151,7 @@ def _fill(schema: Any, param: str) -> str:
     """JSON that is valid under a schema."""
     try:
         return dumps(sample(schema)).decode()
-    except (ValueError, TypeError) as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise Refused(f"echo cannot fill this schema: {error}.", param) from error
 
 

@@ -12,7 +12,7 @@ MAX_DEPTH = 4 * FULL_DEPTH
 MAX_VALUES = 5_000
 MAX_TEXT = 10_000
 # Characters of a whole value, which a response with n choices has n times; parts, names and options of schemas looked at.
-MAX_SIZE, MAX_WORK = 1 << 18, 100_000
+MAX_SIZE, MAX_WORK = 1 << 18, 50_000
 # One value for each `format` of the Validation vocabulary, 7.3, that is in use.
 FORMATS = {
     "date-time": "2026-01-01T00:00:00Z",
@@ -73,7 +73,7 @@ class _Sampler:
                 return self._given(schema[name][0])
         match schema:
             case {"$ref": str(reference)}:
-                self._spend(work=1 + len(reference) // 16)
+                self._spend(work=1 + reference.count("/"))
                 return self.value(resolve(reference, self._root), depth + 1) if depth < 2 * FULL_DEPTH else None
             case {"allOf": [_, *_] as parts}:
                 rest = {name: value for name, value in schema.items() if name != "allOf"}
@@ -119,7 +119,7 @@ class _Sampler:
         for part in parts:
             is_reference = isinstance(part, dict) and isinstance(part.get("$ref"), str)
             if is_reference:
-                self._spend(work=len(part["$ref"]) // 16)
+                self._spend(work=part["$ref"].count("/"))
             schema = resolve(part["$ref"], self._root) if is_reference else part
             members = schema if isinstance(schema, dict) else {}
             self._spend(work=1 + len(members))

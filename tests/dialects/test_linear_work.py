@@ -1,5 +1,7 @@
 """The work of a dialect grows at most in proportion to its input, whatever the input is made of."""
 
+import json
+
 import pytest
 
 from gateway.catalog.vendors import VENDORS
@@ -116,6 +118,46 @@ def translate(dialect):
 @pytest.mark.parametrize("request_of", REQUESTS)
 def test_a_request_of_twice_the_size_takes_at_most_twice_the_work(dialect, request_of):
     assert grows_linearly(translate(dialect), request_of, SIZES.get(request_of, 150))
+
+
+def anthropic_signature(n):
+    """A signature in `n` pieces, and as many blocks."""
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}
+    piece = {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "x" * 40}}
+    stop = {"type": "content_block_stop", "index": 0}
+    return [start, *[piece] * n, stop, *[start, stop] * n]
+
+
+def openai_calls(n):
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "x" * 40}}
+    return [
+        {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": [{**call, "id": f"c{k}"}]}}]} for k in range(n)
+    ]
+
+
+def read_stream(dialect, blocks):
+    adapter = ADAPTERS[dialect]
+    request = TargetRequest({"model": "m", "messages": [USER]}, "m", VENDORS["groq"], "id", 1)
+    return list(adapter.chunks(request, adapter.events(blocks, 1 << 20)))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+@pytest.mark.parametrize("dialect, events_of", [("anthropic", anthropic_signature), ("openai", openai_calls)])
+def test_a_stream_of_twice_the_length_takes_at_most_twice_the_work(dialect, events_of, size):
+    def blocks(n):
+        wire = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events_of(n))
+        return [wire[at : at + size] for at in range(0, len(wire), size)]
+
+    assert grows_linearly(lambda received: read_stream(dialect, received), blocks, 50)
+
+
+@pytest.mark.parametrize("dialect", ADAPTERS)
+def test_an_error_of_any_length_takes_the_same_work(dialect):
+    def read(body):
+        ADAPTERS[dialect].error(400, body)
+
+    short, long = (operations(read, {"error": {"message": "prompt (" * n}}) for n in (10_000, 1_000_000))
+    assert long == short
 
 
 def test_the_instructions_are_counted():

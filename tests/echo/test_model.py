@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from gateway.echo import model
-from gateway.echo.schema_sample import sample
+from gateway.echo.schema_sample import TooLarge, sample
+from tests.support.operations import operations
 
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "Hello there"}]}
 WEATHER = {
@@ -133,3 +134,33 @@ def test_a_list_of_tokens_is_one_input(tokens):
     response = model.embeddings({"input": tokens, "dimensions": 4})
     assert (len(response["data"]), response["usage"]["prompt_tokens"]) == (1, 2)
     assert len(model.embeddings({"input": [tokens, [3]], "dimensions": 4})["data"]) == 2
+
+
+LARGE = {f"k{n}": {} for n in range(20_000)}
+BOMBS = {
+    "large parts of allOf": {"allOf": [{"properties": LARGE}] * 20},
+    "many parts of allOf": {"allOf": [{"title": "a"}] * 200_000},
+    "allOf in each item": {"type": "array", "minItems": 4000, "items": {"allOf": [{"title": "a"}] * 20_000}},
+    "options in each item": {"type": "array", "minItems": 4000, "items": {"anyOf": [{"type": "string"}] * 20_000}},
+    "names in each item": {"type": "array", "minItems": 4000, "items": {"type": "object", "required": [5] * 20_000}},
+    "a large constant in each item": {"type": "array", "minItems": 4000, "items": {"const": "x" * 100_000}},
+    "a long name in each item": {"type": "array", "minItems": 2000, "items": {"properties": {"x" * 100_000: {}}}},
+    "long texts": {"type": "array", "minItems": 4000, "items": {"type": "string", "minLength": 10_000}},
+    "long references": {
+        "type": "array",
+        "minItems": 4000,
+        "items": {"$ref": "#" + "/~1" * 10_000},
+    },
+}
+
+
+@pytest.mark.parametrize("schema", BOMBS.values(), ids=list(BOMBS))
+def test_a_schema_is_filled_within_a_budget(schema):
+    with pytest.raises(TooLarge):
+        sample(schema)
+    assert operations(sample, schema) < 5_000_000
+
+
+def test_a_tool_with_a_very_long_name_is_refused():
+    with pytest.raises(model.Refused):
+        completion(tool_choice={"type": "function", "function": {"name": "x" * 1000}})

@@ -28,7 +28,7 @@ from gateway.web.fields import (
     TaggedUnion,
     type_name,
 )
-from gateway.web.openai.message_schemas import MESSAGE, TEXT_PARTS, content_field, is_common_message
+from gateway.web.openai.message_schemas import MESSAGE, TEXT_PARTS, content_field, is_common_message, is_object
 
 # Characters of a client's own key in the path of an error.
 MAX_KEY_LENGTH = 64
@@ -93,7 +93,7 @@ class CustomToolChoice(ObjectSchema):
 
 class AllowedTools(ObjectSchema):
     mode = Enum("auto", "required", required=True)
-    tools = Array(Map(), required=True)
+    tools = Array(Map(), fast_check=is_object, required=True)
 
 
 class AllowedToolsChoice(ObjectSchema):
