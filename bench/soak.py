@@ -204,7 +204,10 @@ def open_breakers(target: Target) -> int:
 
 
 def readiness(target: Target) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{target.port}/health/ready") as response:
+    url = f"http://127.0.0.1:{target.port}/health/ready"
+    # Without a key it names no targets.
+    request = urllib.request.Request(url, headers=AUTHORIZED_HEADERS)
+    with urllib.request.urlopen(request) as response:
         body: dict[str, Any] = json.load(response)
         return body
 

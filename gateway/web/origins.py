@@ -9,6 +9,7 @@ resolves to 127.0.0.1.
 import ipaddress
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 # An origin as browsers serialise it: https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.IGNORECASE)
@@ -16,6 +17,8 @@ ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([
 HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]*))?", re.IGNORECASE)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 ANY = "*"
+# Of a Host, and of an Origin, in characters: what is longer is no name, and is not kept in a cache.
+MAX_LENGTH = 300
 
 
 def host_is_allowed(host: str | None, allowed: Collection[str]) -> bool:
@@ -23,7 +26,8 @@ def host_is_allowed(host: str | None, allowed: Collection[str]) -> bool:
     if host is None:
         return True  # HTTP/1.0 has none, and every browser sends one
     match = HOST.fullmatch(host)
-    if match is None:
+    # RFC 1035 section 2.3.4: a name has 255 octets at most.
+    if match is None or len(host) > MAX_LENGTH:
         return False
     name = match[1].lower().removesuffix(".")
     return is_loopback(name) or any(_name_matches(name, pattern) for pattern in allowed)
@@ -41,14 +45,13 @@ def page_is_allowed(origin: str | None, fetch_site: str | None, host: str | None
     # `none`: the user typed the URL. Pages of the same site as a loopback name are on this machine too.
     if fetch_site in (None, "same-origin", "none") or ANY in patterns:
         return True
-    match = HOST.fullmatch(host or "")
-    return fetch_site == "same-site" and match is not None and is_loopback(match[1].lower())
+    return fetch_site == "same-site" and host is not None and host_is_allowed(host, ())
 
 
 def is_own_origin(origin: str, host: str | None) -> bool:
     """Whether a page of this origin was served by this machine, or by the host that the request is sent to."""
     page = ORIGIN.fullmatch(origin)
-    if page is None or page[1].lower() not in DEFAULT_PORTS:
+    if page is None or page[1].lower() not in DEFAULT_PORTS or len(origin) > MAX_LENGTH:
         return False
     if is_loopback(page[2].lower()):
         return True
@@ -75,6 +78,7 @@ def origin_is_allowed(origin: str, patterns: Iterable[str]) -> bool:
     return False
 
 
+@lru_cache(64)
 def is_loopback(name: str) -> bool:
     """Whether a name or address in lower case, an IPv6 address in brackets, is of this machine."""
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3

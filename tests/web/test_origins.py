@@ -40,6 +40,7 @@ FOREIGN_HOSTS = [
     "localhost evil.example",
     "localhost:8000x",
     "localhost\n",
+    f"{'x' * 300}.localhost",
 ]
 
 
