@@ -34,20 +34,26 @@ def sse_events(blocks: Iterable[bytes | Pause], max_event: int = MAX_EVENT_BYTES
                 yield Event("", block[6:-2])
                 yield PAUSE
                 continue
-            # A blank line has up to four bytes (CR LF CR LF), three of which may have come before.
-            search_start = max(0, len(buffer) - 3)
-            buffer += block
-            if not started:
-                # 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any."
-                started = len(buffer) >= len(BOM)
-                buffer = buffer.removeprefix(BOM)
-            if _has_blank_line(buffer, search_start):
-                *complete, rest = _split(bytes(buffer))
-                buffer = bytearray(rest)
-                for lines in complete:
-                    event = _event(lines)
-                    if event is not None:
-                        yield event
+            if started and not buffer:
+                *complete, rest = _split(block)
+            else:
+                # A blank line has up to four bytes (CR LF CR LF), three of which may have come before.
+                search_start = max(0, len(buffer) - 3)
+                buffer += block
+                if not started:
+                    # 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any."
+                    started = len(buffer) >= len(BOM)
+                    buffer = buffer.removeprefix(BOM)
+                complete, rest = [], b""
+                if _has_blank_line(buffer, search_start):
+                    *complete, rest = _split(bytes(buffer))
+                    buffer.clear()
+            if rest:
+                buffer += rest
+            for lines in complete:
+                event = _event(lines)
+                if event is not None:
+                    yield event
             if len(buffer) > max_event:
                 raise UpstreamFailed(
                     f"The upstream's stream has an event of more than {max_event} bytes.",
@@ -92,4 +98,5 @@ def _event(lines: bytes) -> Event | None:
         elif field == b"event":
             name = value
     # 9.2.6 lets an event with empty data be dispatched. No vendor says anything by one: some keep a connection alive by it.
-    return Event(name.decode("utf-8", "replace"), b"\n".join(data)) if any(map(bytes.strip, data)) else None
+    joined = data[0] if len(data) == 1 else b"\n".join(data)
+    return Event(name.decode("utf-8", "replace"), joined) if joined.strip() else None

@@ -45,9 +45,12 @@ def chunks(request: TargetRequest, events: Iterable[Event | Pause]) -> Iterator[
         if event is PAUSE:
             yield PAUSE
             continue
-        if event.data.strip() == b"[DONE]":
-            break
-        chunk = event_object(event)
+        try:
+            chunk = event_object(event)
+        except UpstreamFailed:
+            if event.data.strip() == b"[DONE]":  # the last event, and the only one that is not JSON
+                break
+            raise
         if event.name == "error" or chunk.get("error"):
             raise in_band_error(chunk.get("error"), chunk)
         if identity and _is_plain_text(chunk, choices):
