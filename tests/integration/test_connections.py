@@ -71,7 +71,7 @@ def test_a_request_with_connection_close_closes_the_connection(echo_gateway):
 
 def test_a_head_request_gets_headers_with_a_date_and_no_body(echo_gateway):
     with socket.create_connection(("127.0.0.1", echo_gateway.port), timeout=30) as client:
-        client.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         head, _, body = read_all(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert body == b""

@@ -34,6 +34,7 @@ from tests.support.servers import Server, wait_until
 
 MB = 1 << 20
 TOTAL_SIZE = 50 * MB
+PLAIN_SIZE = 25 * MB  # below MAX_RESPONSE
 CHUNK_SIZE = 16 << 10  # bytes of text in a chunk
 PAUSE = 5.0
 SAMPLE_INTERVAL = 0.1
@@ -156,7 +157,7 @@ def has_stopped(script: CountingScript) -> bool:
 
 def test_a_plain_response_is_complete_after_a_pause(gateway, large_upstream):
     """The gateway holds a plain response completely, by design: its memory is printed, not limited."""
-    content = "".join(CountingScript(TOTAL_SIZE).texts)
+    content = "".join(CountingScript(PLAIN_SIZE).texts)
     model = large_upstream.add_model(json_response(completion(content)))
     before = memory(gateway)
     with unread_response(gateway, chat_request(f"openai/{model}")) as response:
