@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 
 from gateway.errors import InvalidRequest
 from gateway.web.fields import (
+    MAX_INTEGER,
     AnyOf,
     Array,
     Boolean,
@@ -236,12 +237,20 @@ class ChatRequest(ObjectSchema):
             yield "top_logprobs", "may only be given where logprobs is true"
 
 
+def is_token(value: Any) -> bool:
+    """Whether it is valid for Integer(0): a request may have four million of them."""
+    return (type(value) is int or (type(value) is float and value.is_integer())) and 0 <= value <= MAX_INTEGER
+
+
+TOKENS = Array(Integer(0), min_length=1, max_length=2048, fast_check=is_token)
+
+
 class EmbeddingsRequest(ObjectSchema):
     input = AnyOf(
         String(min_length=1),
         Array(String(), min_length=1, max_length=2048),
-        Array(Integer(0), min_length=1, max_length=2048),
-        Array(Array(Integer(0), min_length=1, max_length=2048), min_length=1, max_length=2048),
+        TOKENS,
+        Array(TOKENS, min_length=1, max_length=2048),
         required=True,
     )
     model = String(min_length=1, required=True)
