@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any
 
+from gunicorn.http.errors import ParseException
+
 from gateway.server.minimum_rate import MinimumRate, ReadingRate
 
 # The key of a request's environ that holds the ClientReader of its connection. Other servers than our workers set none.
@@ -77,8 +79,9 @@ class ClientReader(ABC):
         """Discard of an unread body what has arrived, without waiting. `body`: gunicorn's, read through this reader."""
         self._discardable = MAX_DISCARDED
         self.client.settimeout(0)
-        # gunicorn has classes of its own for what is no body.
-        with suppress(Exception):
+        # The end of what has arrived, or of the connection, is an OSError, also gunicorn's NoMoreData; what is no body, a
+        # ParseException.
+        with suppress(OSError, ParseException):
             while body.read(MAX_DISCARDED):
                 pass
         self._discardable = None

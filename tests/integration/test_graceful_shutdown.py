@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import signal
-import time
 
 import pytest
 import requests
@@ -39,17 +38,21 @@ def test_every_call_in_flight_completes_or_gets_an_error_and_has_a_log_line(gate
 
     models = {name: scripted_upstream.add_model(script) for name, script in scripts.items()}
 
+    begun = set()
+
     def call(name):
         body = chat_request(f"openai/{models[name]}", stream=name != "plain")
-        response = requests.post(
-            gateway.url + CHAT, json=body, headers={"X-Request-Id": f"shutdown-{name}"}, timeout=60
-        )
-        return response.status_code, response.text
+        headers = {"X-Request-Id": f"shutdown-{name}"}
+        with requests.post(gateway.url + CHAT, json=body, headers=headers, timeout=60, stream=True) as response:
+            received = b""
+            for data in response.iter_content(None):
+                received += data
+                begun.add(name)
+        return response.status_code, received.decode()
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         futures = {name: pool.submit(call, name) for name in scripts}
-        assert servers.wait_until(lambda: all(scripted_upstream.calls[model] for model in models.values()), 10)
-        time.sleep(0.5)
+        assert servers.wait_until(lambda: len(begun) == 3 and scripted_upstream.calls[models["plain"]], 10)
         gateway.process.send_signal(signal.SIGTERM)
         responses = {name: future.result() for name, future in futures.items()}
     assert responses["short"][1].endswith("data: [DONE]\n\n")

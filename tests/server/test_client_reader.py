@@ -1,5 +1,6 @@
 """Reading from a client: what is read of a head and of a body, how long, and when others have their turn."""
 
+import itertools
 import socket
 import time
 
@@ -37,7 +38,9 @@ class Client:
         piece = next(self.pieces, b"")
         if isinstance(piece, type):
             raise piece
-        assert len(piece) <= size
+        if rest := piece[size:]:
+            self.pieces = itertools.chain([rest], self.pieces)
+        piece = piece[:size]
         self.reads += 1
         self.received += len(piece)
         return piece
@@ -81,7 +84,7 @@ def test_no_more_than_the_limit_is_discarded_of_an_endless_body(build):
     before = client.received
     reader.discard(request.body)
     assert has_unread_body(request)
-    assert MAX_DISCARDED - len(TINY_CHUNKS) <= client.received - before <= MAX_DISCARDED
+    assert client.received - before == MAX_DISCARDED
 
 
 def test_discarding_does_not_wait_for_the_rest_of_a_body():
