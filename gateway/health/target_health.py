@@ -32,6 +32,7 @@ from gateway.health.circuit_breaker import (
     UpstreamId,
     ignore_state_change,
 )
+from gateway.health.latency import LatencyTracker
 
 # Seconds without calls for a target that refused our credential, or says that its quota is used up.
 REFUSED_COOLDOWN = 60.0
@@ -45,12 +46,6 @@ MIN_REFUSED_CALLERS, MIN_REFUSED_BODIES, REFUSAL_WINDOW, MAX_REFUSALS = 2, 3, 60
 RECOVERY_CALLS, MAX_RECOVERY_CALLS = 2, 32
 # Retries that a target has in reserve, and what each call adds: an outage causes at most a fifth more calls.
 RETRY_RESERVE, RETRIES_PER_CALL = 10.0, 0.2
-# Weight of the newest value in the exponential moving average of latency.
-SMOOTHING = 0.3
-# Calls that a p95 is computed from, and the fewest that it needs.
-MAX_SAMPLES, MIN_SAMPLES = 200, 20
-# Seconds after which a measured latency is no longer used.
-LATENCY_EXPIRES = 300.0
 # Targets that are remembered; beyond that, some without calls are forgotten: clients may name any model of a provider.
 MAX_TARGETS = 4096
 
@@ -73,31 +68,6 @@ class Caller(NamedTuple):
 
     id: str
     body: bytes
-
-
-class LatencyTracker:
-    """How long responses took."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._average, self._measured_at = 0.0, -math.inf
-        self._recent: deque[float] = deque(maxlen=MAX_SAMPLES)
-
-    @property
-    def average(self) -> float:
-        """Seconds, weighted to the recent ones; 0 where nothing recent is measured."""
-        return self._average if self._clock() - self._measured_at < LATENCY_EXPIRES else 0.0
-
-    def p95(self) -> float | None:
-        """Seconds within which 95 % of the recent ones came; None where too few are measured."""
-        samples = sorted(self._recent)
-        return samples[int(0.95 * len(samples))] if len(samples) >= MIN_SAMPLES else None
-
-    def record(self, seconds: float) -> None:
-        average = self.average
-        self._average = seconds if not average else average + SMOOTHING * (seconds - average)
-        self._measured_at = self._clock()
-        self._recent.append(seconds)
 
 
 class TargetHealth:

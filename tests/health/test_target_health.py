@@ -20,7 +20,6 @@ from gateway.health.circuit_breaker import MAX_OPEN_SECONDS, MIN_FAILURES, OPEN_
 from gateway.health.target_health import (
     BREAKER_OPEN,
     FULL,
-    LATENCY_EXPIRES,
     LIMITED,
     MAX_TARGETS,
     REFUSAL_WINDOW,
@@ -28,7 +27,6 @@ from gateway.health.target_health import (
     REFUSED_COOLDOWN,
     Caller,
     HealthRegistry,
-    LatencyTracker,
     TargetHealth,
     TargetLease,
     Unavailable,
@@ -183,16 +181,6 @@ def test_calls_in_flight_are_bounded_by_the_callers_own_maximum(health):
     assert isinstance(health.acquire(2), TargetLease)
     with second:
         pass
-
-
-def test_average_latency_is_weighted_to_the_recent_and_expires(clock):
-    latency = LatencyTracker(clock)
-    assert latency.average == 0
-    latency.record(1.0)
-    latency.record(2.0)
-    assert 1.0 < latency.average < 2.0
-    clock.now += LATENCY_EXPIRES
-    assert latency.average == 0
 
 
 def test_latencies_of_plain_responses_and_of_first_content_are_kept_apart(health, clock):
