@@ -8,7 +8,7 @@ Targets that differ in their key alone share a breaker: it is the same upstream.
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
@@ -33,14 +33,12 @@ from gateway.health.circuit_breaker import (
     ignore_state_change,
 )
 from gateway.health.latency import LatencyTracker
+from gateway.health.refusals import Caller, Refusals
 
 # Seconds without calls for a target that refused our credential, or says that its quota is used up.
 REFUSED_COOLDOWN = 60.0
 # Seconds: an upstream's own Retry-After is believed up to here.
 MAX_COOLDOWN = 600.0
-# A refusal that may be the request's own fault (402, 403) rests the target when so many callers, or so many different
-# bodies of one caller, meet it within so many seconds.
-MIN_REFUSED_CALLERS, MIN_REFUSED_BODIES, REFUSAL_WINDOW, MAX_REFUSALS = 2, 3, 60.0, 32
 # Calls that may wait for their first content at once after a rate limit has passed; doubled with each that succeeds, and
 # unbounded beyond the maximum.
 RECOVERY_CALLS, MAX_RECOVERY_CALLS = 2, 32
@@ -63,13 +61,6 @@ class Unavailable(NamedTuple):
     seconds: float
 
 
-class Caller(NamedTuple):
-    """Who made a call, and a digest of its body: what tells one caller's bad request from an upstream's bad state."""
-
-    id: str
-    body: bytes
-
-
 class TargetHealth:
     """One target's. `cooldowns`: whether it gets no calls for as long as it says itself."""
 
@@ -82,7 +73,7 @@ class TargetHealth:
         self.first_content, self.plain = LatencyTracker(clock), LatencyTracker(clock)
         self._retry_tokens = RETRY_RESERVE
         self._cooldown_until, self._cooldown_reason = -math.inf, ""
-        self._refusals: deque[tuple[float, Caller]] = deque(maxlen=MAX_REFUSALS)
+        self._refusals = Refusals(clock)
         # After a rate limit: how many calls may wait for their first content at once, and how many do; None: any number.
         self._recovery_calls: int | None = None
         self._recovering = 0
@@ -185,7 +176,7 @@ class TargetHealth:
                 quota_used_up = error.type == "insufficient_quota"
                 self._cool_down(error, error.retry_after or (REFUSED_COOLDOWN if quota_used_up else 0.0), LIMITED)
             elif isinstance(error, UpstreamCredentials) or (
-                isinstance(error, UpstreamRefused) and self._refuses_everybody(refused)
+                isinstance(error, UpstreamRefused) and self._refusals.point_at_target(refused)
             ):
                 self._cool_down(error, REFUSED_COOLDOWN, REFUSED)
             elif isinstance(error, UpstreamRefused) or error is None or isinstance(error, UpstreamRejected):
@@ -203,15 +194,6 @@ class TargetHealth:
             if reason == LIMITED and error.upstream_status != OUR_LIMIT:
                 self._recovery_calls = RECOVERY_CALLS
             self.breaker.record_cooldown(COOLING, until - self._clock())
-
-    def _refuses_everybody(self, caller: Caller | None) -> bool:
-        """Note a refusal, and whether so many were met that the requests cannot be at fault."""
-        now = self._clock()
-        if caller is not None:
-            self._refusals.append((now, caller))
-        recent = {refused for at, refused in self._refusals if at > now - REFUSAL_WINDOW}
-        bodies = Counter(refused.id for refused in recent)
-        return len(bodies) >= MIN_REFUSED_CALLERS or max(bodies.values(), default=0) >= MIN_REFUSED_BODIES
 
 
 class TargetLease:

@@ -12,7 +12,7 @@ from gateway.catalog.targets import Target, Targets
 from gateway.dialects.contract import ClientDialect, TargetRequest
 from gateway.dialects.openai.client import CLIENT_DIALECT
 from gateway.errors import ClientDisconnected, GatewayError
-from gateway.health.target_health import Caller
+from gateway.health.refusals import Caller
 from gateway.json_codec import dumps
 from gateway.openai_types import Chat
 from gateway.routing.stream_resume import Transcript, resume_request

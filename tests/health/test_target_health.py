@@ -17,15 +17,14 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.health.circuit_breaker import MAX_OPEN_SECONDS, MIN_FAILURES, OPEN_SECONDS, WINDOW, CircuitBreaker
+from gateway.health.refusals import REFUSAL_WINDOW, Caller
 from gateway.health.target_health import (
     BREAKER_OPEN,
     FULL,
     LIMITED,
     MAX_TARGETS,
-    REFUSAL_WINDOW,
     REFUSED,
     REFUSED_COOLDOWN,
-    Caller,
     HealthRegistry,
     TargetHealth,
     TargetLease,
