@@ -7,11 +7,26 @@ from gateway.openai_types import Chat, Json
 
 # English text: OpenAI's rule of thumb is four characters.
 BYTES_PER_TOKEN = 4
+# What a model writes of a message or a delta. `thinking_blocks` repeat reasoning_content.
+WRITTEN = ("content", "refusal", "reasoning_content", "tool_calls", "function_call")
 
 
 def count(text: str) -> int:
     """One token for four bytes of UTF-8, rounded up."""
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+    return tokens_in(_size(text))
+
+
+def tokens_in(size: int) -> int:
+    """The tokens of so many bytes of UTF-8, rounded up."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def written_size(message: Json) -> int:
+    """Bytes of what a model wrote in a message, or in a delta of one."""
+    content = message.get("content")
+    if len(message) == 1 and isinstance(content, str):
+        return _size(content)  # most deltas
+    return sum(map(_size, texts([message[name] for name in WRITTEN if message.get(name)])))
 
 
 def of_prompt(chat: Chat) -> int:
@@ -32,6 +47,10 @@ def texts(value: Any) -> Iterator[str]:
                 pending.extend(members.values())
             case list() as items:
                 pending.extend(items)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> Json:

@@ -10,8 +10,8 @@ def complete(router: Router, call: Call) -> Json:
     """The whole completion, in the client's dialect. Raises GatewayError."""
     completion = router.completion(call)
     if "usage" not in completion:
-        texts = token_estimate.texts([choice["message"] for choice in completion["choices"]])
-        completion = {**completion, "usage": estimated_usage(call, sum(map(token_estimate.count, texts)))}
+        size = sum(token_estimate.written_size(choice["message"]) for choice in completion["choices"])
+        completion = {**completion, "usage": estimated_usage(call, size)}
     call.usage = completion["usage"]
     router.settle(call)
     call.finish()
@@ -28,6 +28,10 @@ def embed(router: Router, call: Call) -> Json:
     return response
 
 
-def estimated_usage(call: Call, completion_tokens: int, failed_prompt_tokens: int = 0) -> Json:
-    """Usage where the upstream reported none. `failed_prompt_tokens`: of the prompts of attempts that broke off."""
-    return token_estimate.usage(failed_prompt_tokens + token_estimate.of_prompt(call.chat), completion_tokens)
+def estimated_usage(call: Call, completion_size: int, failed_prompt_tokens: int = 0) -> Json:
+    """
+    Usage where the upstream reported none. `completion_size`: bytes that the model wrote. `failed_prompt_tokens`: of the
+    prompts of attempts that broke off.
+    """
+    prompt_tokens = failed_prompt_tokens + token_estimate.of_prompt(call.chat)
+    return token_estimate.usage(prompt_tokens, token_estimate.tokens_in(completion_size))

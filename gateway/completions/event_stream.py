@@ -3,7 +3,6 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import math
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -92,14 +91,13 @@ def _with_usage(router: Router, call: Call, chunks: Iterator[Chunk | Pause]) -> 
                 call.usage, last = chunk["usage"], chunk
             else:
                 for choice in chunk["choices"]:
-                    content = choice["delta"].get("content")
-                    size += len(content) if isinstance(content, str) else len(str(choice["delta"])) // 4
+                    size += token_estimate.written_size(choice["delta"])
                 last = last or {**chunk, "choices": []}
                 yield {**chunk, "usage": None} if include_usage else chunk
     finally:  # also of an answer that broke off, or whose client left
         if call.usage is None and call.served_by:
             before = call.transcript.failed_usage["prompt_tokens"] if call.transcript else 0
-            call.usage = estimated_usage(call, math.ceil(size / token_estimate.BYTES_PER_TOKEN), before)
+            call.usage = estimated_usage(call, size, before)
         router.settle(call)
     if include_usage and last:
         yield {**last, "usage": call.usage}

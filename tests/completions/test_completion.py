@@ -43,7 +43,34 @@ def test_usage_that_no_upstream_reported_is_estimated_and_marked():
     assert received[-2]["usage"]["estimated"] is True
     assert received[-2]["usage"]["completion_tokens"] > 0
     answer = complete(FakeUpstreams(plain({**COMPLETION, "usage": None})).router, call())
-    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "estimated": True}
+    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "estimated": True}
+
+
+def tool_call(arguments):
+    return {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "日本語" * 20}, 45),
+        ({"content": None, "refusal": "I will not do that. " * 5}, 25),
+        ({"content": "4", "reasoning_content": "two and two" * 10}, 28),
+        ({"content": None, "tool_calls": [tool_call("{}" * 40)]}, 23),
+    ],
+    ids=["beyond ASCII", "refusal", "reasoning", "tool call"],
+)
+def test_a_streamed_and_a_plain_response_have_the_same_estimate(message, tokens):
+    finish_reason = "tool_calls" if message.get("tool_calls") else "stop"
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
+    completion = complete(FakeUpstreams(plain({**COMPLETION, "choices": [choice], "usage": None})).router, call())
+    delta = {**message, "tool_calls": [{"index": 0, **item} for item in message.get("tool_calls", ())]}
+    whole = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": None}
+    end = {"index": 0, "delta": {}, "finish_reason": finish_reason}
+    script = sse(*({**WHOLE[0], "choices": [item]} for item in (whole, end)), "[DONE]")
+    received = frames(FakeUpstreams(script), call(stream=True, stream_options={"include_usage": True}))
+    assert received[-2]["usage"] == completion["usage"]
+    assert completion["usage"]["completion_tokens"] == tokens
 
 
 def test_a_broken_stream_ends_with_an_error_frame():
@@ -116,4 +143,4 @@ def test_tokens_are_settled_when_estimated_and_when_the_stream_breaks():
         assert tokens > 2
     upstreams = FakeUpstreams(plain({**COMPLETION, "usage": None}))
     complete(upstreams.router, call())
-    assert upstreams.tokens == [("openai", 7)]
+    assert upstreams.tokens == [("openai", 4)]
