@@ -25,7 +25,13 @@ from gateway.health.target_health import TargetLease
 from gateway.json_codec import dumps
 from gateway.openai_types import Chat, Chunk, Completion, Json
 from gateway.routing.call import Call
-from gateway.routing.response_checks import bounded_beginning, complete_stream, completion_as_chunks, json_object
+from gateway.routing.response_checks import (
+    bounded_beginning,
+    complete_stream,
+    completion_as_chunks,
+    data_size,
+    json_object,
+)
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
 from gateway.transport.failures import TransportFailure
@@ -163,8 +169,11 @@ class UpstreamAttempt:
                 yield from exchange.wait_for_headers()
                 if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
                     limits = self._caller.limits
-                    events = adapter.events(exchange.blocks(), limits.event)
-                    events = bounded_beginning(events, limits.before_content, lambda: self.content_started)
+                    # Comments and empty events are in the blocks alone, the first content, of any size, at their end.
+                    all_bytes = limits.before_content + limits.event
+                    blocks = bounded_beginning(exchange.blocks(), len, all_bytes, lambda: self.content_started)
+                    events = adapter.events(blocks, limits.event)
+                    events = bounded_beginning(events, data_size, limits.before_content, lambda: self.content_started)
                     chunks = complete_stream(adapter.chunks(request, events))
                 else:
                     completion = json_object(exchange, adapter, self.target.provider.name)

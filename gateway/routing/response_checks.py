@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from gateway.dialects.contract import Adapter
 from gateway.dialects.error_text import MAX_TEXT
@@ -14,8 +15,10 @@ from gateway.stream_events import PAUSE, Event, Pause
 from gateway.transport.exchange import Exchange
 from gateway.transport.failures import TransportFailure
 
-# A firewall's page in place of the API's JSON, such as Cloudflare's "Attention Required!".
+# A firewall's page in place of the API's JSON, such as Cloudflare's "Attention Required!", and the statuses that it comes with.
+BLOCKED_STATUSES = (402, 403, 406, 451)
 WEB_PAGE, MAX_SEARCHED = re.compile(r"<(!doctype|html|head|body)\b", re.IGNORECASE), 1024
+T = TypeVar("T")
 CONTENT = ("content", "refusal", "reasoning_content", "tool_calls", "function_call", "audio", "thinking_blocks")
 
 
@@ -31,7 +34,7 @@ def json_object(exchange: Exchange, adapter: Adapter, provider: str) -> Json:
                 f"{provider} answered with a body that is not JSON.", upstream_status="invalid_response"
             ) from error
         data = body[: 4 * MAX_TEXT].decode("utf-8", "replace")
-    if exchange.status == 403 and isinstance(data, str) and WEB_PAGE.search(data[:MAX_SEARCHED]):
+    if exchange.status in BLOCKED_STATUSES and isinstance(data, str) and WEB_PAGE.search(data[:MAX_SEARCHED]):
         raise blocked(exchange.status, provider)
     if exchange.status != 200:
         details = {"retry_after": retry_after(exchange.headers), **adapter.error(exchange.status, data)}
@@ -44,25 +47,30 @@ def json_object(exchange: Exchange, adapter: Adapter, provider: str) -> Json:
 
 
 def bounded_beginning(
-    events: Iterator[Event | Pause], max_bytes: int, has_content: Callable[[], bool]
-) -> Iterator[Event | Pause]:
+    items: Iterator[T | Pause], size_of: Callable[[Any], int], max_bytes: int, has_content: Callable[[], bool]
+) -> Iterator[T | Pause]:
     """
-    The same events. Raises UpstreamFailed when those before the first content have more than `max_bytes`: their chunks and
-    blocks are held until it comes. `has_content()`: the event that came last had content.
+    The same items, events or blocks. Raises UpstreamFailed when those before the first content have more than `max_bytes`.
+    `has_content()`: content has come with the last item or before it.
     """
     size = 0
-    for event in events:
-        yield event
+    for item in items:
+        yield item
         if has_content():
             break
-        if event is not PAUSE:
-            size += len(event.data)
+        if item is not PAUSE:
+            size += size_of(item)
             if size > max_bytes:
                 raise UpstreamFailed(
                     f"The upstream sent more than {max_bytes} bytes before any content.",
                     upstream_status="invalid_response",
                 )
-    yield from events
+    yield from items
+
+
+def data_size(event: Event) -> int:
+    """Bytes of an event's data."""
+    return len(event.data)
 
 
 def complete_stream(chunks: Iterable[Chunk | Pause]) -> Iterator[Chunk | Pause]:

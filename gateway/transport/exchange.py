@@ -107,11 +107,11 @@ class HttpExchange:
     def read_body(self) -> bytes:
         pieces, size = [self._early_body], len(self._early_body)
         with map_transport_errors:
-            while not self._response.complete:
+            while size <= self._max_response and not self._response.complete:
                 pieces.append(self._read(math.inf) or b"")
                 size += len(pieces[-1])
-                if size > self._max_response:
-                    raise Malformed("the body of the response is too long")
+            if size > self._max_response:
+                raise Malformed("the body of the response is too long")
             return self._decompress(b"".join(pieces))
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from tests.support.environment import provider_urls
 from tests.support.http_client import chat_request, expect_error, get, post, post_stream
 from tests.support.scripted_upstream import (
     DONE,
+    ROLE,
     STOP,
     anthropic_message,
     chunk,
@@ -113,6 +114,23 @@ def test_events_without_content_beyond_the_bound_are_a_failure_of_the_upstream(
     name = scripted_upstream.add_model(sse_response(*events, text_chunk("late"), STOP, DONE))
     error = expect_error(post(bounded_gateway, chat_request(f"{vendor}/{name}", stream=True)), 502)
     assert str(MAX_BEFORE_CONTENT) in error["message"]
+
+
+@pytest.mark.parametrize("filler", [b": ping\n\n", b"data:\n\n", b"event: ping\nid: 4\n\n"])
+def test_comments_and_empty_events_beyond_the_bounds_are_a_failure_of_the_upstream(
+    bounded_gateway, scripted_upstream, filler
+):
+    flood = filler * ((MAX_BEFORE_CONTENT + 2 * MAX_EVENT) // len(filler))
+    name = scripted_upstream.add_model(sse_response(ROLE, flood, text_chunk("late"), STOP, DONE))
+    error = expect_error(post(bounded_gateway, chat_request(f"openai/{name}", stream=True)), 502)
+    assert str(MAX_BEFORE_CONTENT + MAX_EVENT) in error["message"]
+
+
+def test_comments_after_the_first_content_count_for_no_bound(bounded_gateway, scripted_upstream):
+    flood = b": ping\n\n" * (MAX_BEFORE_CONTENT + 2 * MAX_EVENT)
+    name = scripted_upstream.add_model(sse_response(text_chunk("Hi"), 0.1, flood, STOP, DONE))
+    stream = post_stream(bounded_gateway, chat_request(f"openai/{name}"))
+    assert (stream.text, stream.done) == ("Hi", True)
 
 
 def test_a_long_stream_with_content_is_passed_on(bounded_gateway, scripted_upstream):
