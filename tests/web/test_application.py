@@ -116,3 +116,31 @@ def test_an_unknown_fallback_model_is_reported_with_its_path(build_app):
     error = response.json["error"]
     assert (error["code"], error["param"]) == ("model_not_found", "models[1]")
     assert "`nothing`" in error["message"]
+
+
+@pytest.mark.parametrize("key", ["sk-right", "sk-wrong"])
+@pytest.mark.parametrize(
+    ("path", "json"),
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/v1/chat/completions", {}),
+        ("/v1/route/explain", CHAT),
+        ("/v1/models", None),
+        ("/metrics", None),
+        ("/health/ready", None),
+    ],
+)
+def test_a_response_has_the_rate_limit_and_the_gateway_headers_that_are_described(build_app, path, json, key):
+    client = build_app(VALID_API_KEYS="sk-right").test_client()
+    method = "GET" if json is None else "POST"
+    response = client.open(path, method=method, headers={"Authorization": f"Bearer {key}"}, json=json)
+    operation = client.get("/openapi.json").json["paths"][path][method.lower()]
+    described = operation["responses"][str(response.status_code)]["headers"]
+    assert of_limits_and_calls(response.headers.keys()) == of_limits_and_calls(described)
+
+
+def of_limits_and_calls(headers):
+    """The names among these headers that are on every response of their kind."""
+    return {name for name in map(str.lower, headers) if name.startswith(("x-ratelimit-", "x-gateway-"))} - {
+        "x-gateway-dropped-params"
+    }

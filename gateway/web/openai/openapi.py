@@ -60,6 +60,10 @@ MODEL_ERRORS = ("401", "405", "429", "500", "503")
 HEALTH_ERRORS = ("405", "500")
 # The errors that say when to retry.
 RETRY_ERRORS = ("429", "503")
+# The errors of requests that are refused before they are counted.
+UNCOUNTED_ERRORS = ("401", "403", "405", "421")
+# The errors of a request for which no provider is called.
+EXPLAIN_ERRORS = tuple(status for status in ERRORS if status not in ("502", "504"))
 
 HEADERS: Mapping[str, Json] = {
     "x-request-id": {"description": "The request's id: the client's own, if it is well-formed.", "schema": STRING},
@@ -145,12 +149,11 @@ def paths(*, needs_key: bool) -> dict[str, dict[str, Json]]:
     completed = (
         f"The completion. With `stream`, each event is a {ChatCompletionChunk.__name__}, and the last is `[DONE]`."
     )
-    vectors, explanation = {JSON: {"schema": EmbeddingsResponse}}, {JSON: {"schema": RouteExplanation}}
-    explained = "The targets in order; no provider was called."
+    vectors = {JSON: {"schema": EmbeddingsResponse}}
     return {
         "/v1/chat/completions": {"post": call("createChatCompletion", ChatRequest, completed, completion, security)},
         "/v1/embeddings": {"post": call("createEmbedding", EmbeddingsRequest, "The vectors.", vectors, security)},
-        "/v1/route/explain": {"post": call("explainRoute", ChatRequest, explained, explanation, security)},
+        "/v1/route/explain": {"post": explain(security)},
         "/v1/models": {"get": model_list("listModels", ModelList, "The available models.", security)},
         "/v1/models/{model}": {"get": model_list("retrieveModel", Model, "The model.", security, MODEL_ID)},
         "/health": {"get": public("health", "The process is alive.", Health)},
@@ -174,8 +177,24 @@ def call(name: str, request: type[ObjectSchema], description: str, content: Json
                 **headers(*COMMON_HEADERS, *LIMIT_HEADERS, *CALL_HEADERS),
             },
             **errors(*ERRORS),
-            "default": error("The provider refused the request."),
+            "default": error("The provider refused the request.", *LIMIT_HEADERS, *CALL_HEADERS),
         },
+        "security": security,
+    }
+
+
+def explain(security: list[Json]) -> Json:
+    """The operation that tells which targets a chat request would be sent to."""
+    ok = {
+        "description": "The targets in order; no provider was called.",
+        "content": {JSON: {"schema": RouteExplanation}},
+        **headers(*COMMON_HEADERS, *LIMIT_HEADERS),
+    }
+    return {
+        "operationId": "explainRoute",
+        "parameters": [REQUEST_ID, STRICT, SESSION],
+        "requestBody": {"required": True, "content": {JSON: {"schema": ChatRequest}}},
+        "responses": {"200": ok, **errors(*EXPLAIN_ERRORS)},
         "security": security,
     }
 
@@ -196,7 +215,7 @@ def model_list(
 def public(name: str, description: str, response: type[ObjectSchema] | Json) -> Json:
     """An operation that needs no key."""
     ok = {"description": description, "content": {JSON: {"schema": response}}, **headers(*COMMON_HEADERS)}
-    return {"operationId": name, "responses": {"200": ok, **errors(*HEALTH_ERRORS)}, "security": []}
+    return {"operationId": name, "responses": {"200": ok, **errors(*HEALTH_ERRORS, counted=False)}, "security": []}
 
 
 def ready(security: list[Json]) -> Json:
@@ -205,7 +224,7 @@ def ready(security: list[Json]) -> Json:
         "ready", "Calls can be served. With a key it names the providers and the targets that fail.", Health
     )
     unavailable = {**operation["responses"]["200"], "description": "No provider is configured."}
-    wrong_key = errors("401", "429") if security else {}
+    wrong_key = errors("401", "429", counted=False) if security else {}
     # OpenAPI 3.1, Security Requirement Object: an empty one in the list makes security optional.
     optional = [{}, *security] if security else []
     return {**operation, "responses": {**operation["responses"], **wrong_key, "503": unavailable}, "security": optional}
@@ -220,19 +239,27 @@ def metrics(security: list[Json]) -> Json:
     }
     return {
         "operationId": "metrics",
-        "responses": {"200": ok, **errors("401", *HEALTH_ERRORS)},
+        "responses": {"200": ok, **errors("401", *HEALTH_ERRORS, counted=False)},
         "security": security,
     }
 
 
-def errors(*statuses: str) -> dict[str, Json]:
-    return {status: error(ERRORS[status], *(RETRY_HEADERS if status in RETRY_ERRORS else ())) for status in statuses}
+def errors(*statuses: str, counted: bool = True) -> dict[str, Json]:
+    """The responses of these statuses. `counted`: the operation counts towards the rate limit, and says what is left of it."""
+    return {
+        status: error(
+            ERRORS[status],
+            *(LIMIT_HEADERS if counted and status not in UNCOUNTED_ERRORS else ()),
+            *(RETRY_HEADERS if status in RETRY_ERRORS else ()),
+        )
+        for status in statuses
+    }
 
 
 def error(description: str, *names: str) -> Json:
     """An error response, with these headers beside the common ones."""
     content = {JSON: {"schema": ErrorResponse}}
-    return {"description": description, "content": content, **headers(*COMMON_HEADERS, *LIMIT_HEADERS, *names)}
+    return {"description": description, "content": content, **headers(*COMMON_HEADERS, *names)}
 
 
 def headers(*names: str) -> Json:
