@@ -73,12 +73,6 @@ class GatewayError(Exception):
         self.retryable = self.retryable if retryable is None else retryable
         self.try_next_target = self.try_next_target if try_next_target is None else try_next_target
 
-    def with_retry_after(self, seconds: float) -> Self:
-        """The same error with another Retry-After."""
-        error = copy.copy(self)
-        error.retry_after = seconds
-        return error
-
     def without_secret(self, secret: str) -> Self:
         """The same error, with `***` wherever its members quote `secret`; the error itself where none does."""
         members = ("message", "type", "code", "param")
