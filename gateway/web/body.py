@@ -4,6 +4,7 @@ import time
 from functools import lru_cache
 from typing import Any
 
+from gunicorn.http.errors import ParseException
 from werkzeug.sansio.utils import get_content_length
 
 from gateway.errors import ClientDisconnected, InvalidRequest
@@ -72,12 +73,11 @@ def _read(environ: Environ, max_size: int, deadline: float) -> bytes:
                 break
             size += len(piece)
             pieces.append(piece)
-    except Exception as error:
-        # gunicorn raises classes of its own for a wrong chunk and for an early end: both make the body unreadable.
-        if isinstance(error, ConnectionError):
-            raise ClientDisconnected("the client reset its connection") from error
-        if isinstance(error, TimeoutError):
-            raise InvalidRequest("The body did not arrive in time.", status=408, code="request_timeout") from error
+    except ConnectionError as error:
+        raise ClientDisconnected("the client reset its connection") from error
+    except TimeoutError as error:
+        raise InvalidRequest("The body did not arrive in time.", status=408, code="request_timeout") from error
+    except (OSError, ParseException) as error:  # gunicorn's NoMoreData, an OSError, and its errors of a wrong chunk
         raise InvalidRequest("The body ended early.") from error
     if size > max_size:
         raise _too_large(max_size)
