@@ -17,9 +17,7 @@ from gateway.errors import (
     GatewayError,
     Untranslatable,
     UpstreamCredentials,
-    UpstreamFailed,
     UpstreamFault,
-    error_location,
 )
 from gateway.health.target_health import TargetLease
 from gateway.json_codec import dumps
@@ -32,9 +30,9 @@ from gateway.routing.response_checks import (
     data_size,
     json_object,
 )
+from gateway.routing.upstream_errors import map_upstream_errors
 from gateway.stream_events import PAUSE, Pause
 from gateway.transport.exchange import Exchange
-from gateway.transport.failures import TransportFailure
 from gateway.transport.http_transport import Transport
 from gateway.transport.upstream_wait import FIRST_CONTENT, TARGET, TOTAL, UpstreamWait
 
@@ -45,8 +43,6 @@ STREAM_HEADERS = JSON_HEADERS | {"Accept": "text/event-stream"}
 FULL_TIME = 0.99
 # A reasoning model may think for minutes before its first content.
 REASONING_FACTOR = 5
-# Characters below which a key is a placeholder, and masking it would only damage words.
-MIN_MASKED_KEY = 8
 
 ChunkStream = Generator[Chunk | Pause, None, None]
 
@@ -75,6 +71,14 @@ class StreamLimits(NamedTuple):
 
     event: int = 8 << 20
     before_content: int = 1 << 20
+
+
+class HttpRequest(NamedTuple):
+    """A request as it goes upstream."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class RequestKind(NamedTuple):
@@ -144,9 +148,8 @@ class UpstreamAttempt:
         """The plain response. Raises GatewayError."""
         adapter, request = self._adapter, self.call.request_for(self.target)
         with self.lease:
-            vendor_request = kind.vendor_request(adapter, request)
-            body = dumps(vendor_request.body)
-            with map_upstream_errors(self.target), closing(self._open(vendor_request, body, JSON_HEADERS)) as exchange:
+            http_request = self._prepare(kind.vendor_request(adapter, request), streams=False)
+            with map_upstream_errors(self.target), closing(self._open(http_request)) as exchange:
                 deque(exchange.wait_for_headers(), 0)
                 response = kind.response(adapter, request, json_object(exchange, adapter, self.target.provider.name))
             self.lease.record_latency(streams=False)
@@ -160,12 +163,8 @@ class UpstreamAttempt:
         """
         adapter, request = self._adapter, self.call.request_for(self.target)
         with self.lease:
-            vendor_request = adapter.vendor_request(request)
-            body = dumps(vendor_request.body)
-            with (
-                map_upstream_errors(self.target),
-                closing(self._open(vendor_request, body, STREAM_HEADERS)) as exchange,
-            ):
+            http_request = self._prepare(adapter.vendor_request(request), streams=True)
+            with map_upstream_errors(self.target), closing(self._open(http_request)) as exchange:
                 yield from exchange.wait_for_headers()
                 if exchange.status == 200 and "application/json" not in exchange.headers.get("content-type", ""):
                     limits = self._caller.limits
@@ -218,8 +217,8 @@ class UpstreamAttempt:
         self.call.dropped = self.dropped
         self.call.record_attempt(self.target, status, time.monotonic() - self.started)
 
-    def _open(self, request: VendorRequest, body: bytes, headers: Mapping[str, str]) -> Exchange:
-        """Send a request; the exchange is closed with the call at the latest. Raises GatewayError, TransportFailure."""
+    def _prepare(self, request: VendorRequest, *, streams: bool) -> HttpRequest:
+        """The request as it is sent, and the bounds of its time. Raises GatewayError; what else fails is our own fault."""
         call, target, wait, timeouts = self.call, self.target, self.wait, self._caller.timeouts
         provider = target.provider
         self.dropped = request.dropped
@@ -233,15 +232,20 @@ class UpstreamAttempt:
         self.lease.caller = call.caller
         # A deadline of the client's own, or what earlier attempts have left of the time, says nothing about the target.
         self.lease.short_deadline = call.deadline - self.started < timeouts.total * FULL_TIME
-        if headers is STREAM_HEADERS:
+        if streams:
             content_deadline = self.started + timeouts.until_content(target, call.chat)
             if content_deadline < wait.deadline:
                 wait.deadline, wait.deadline_kind = content_deadline, FIRST_CONTENT
         credentials = self._adapter.credentials(provider.key) if provider.key else {}
-        headers = {**headers, **self._adapter.base_headers, **request.headers, **credentials}
-        exchange = self._caller.transport.open(provider.base_url + request.path, headers, body, wait)
+        accepted = STREAM_HEADERS if streams else JSON_HEADERS
+        headers = {**accepted, **self._adapter.base_headers, **request.headers, **credentials}
+        return HttpRequest(provider.base_url + request.path, headers, dumps(request.body))
+
+    def _open(self, request: HttpRequest) -> Exchange:
+        """Send a request; the exchange is closed with the call at the latest. Raises TransportFailure."""
+        exchange = self._caller.transport.open(*request, self.wait)
         if self._registers_close:
-            call.closers.append(exchange.close)
+            self.call.closers.append(exchange.close)
         return exchange
 
     def _bound_idle_time(self) -> None:
@@ -254,35 +258,6 @@ class UpstreamAttempt:
         if timeout is None or self.started + timeout >= deadline:
             return deadline, TOTAL
         return self.started + timeout, TARGET
-
-
-class map_upstream_errors:  # noqa: N801 - it reads as a function: with map_upstream_errors(target)
-    """
-    Within it, what fails is the upstream's fault: the transport's errors become the gateway's, and an adapter that
-    stumbles over a shape that the vendor's API never had has met an invalid response. No error quotes the provider's key.
-    """
-
-    def __init__(self, target: Target) -> None:
-        self._provider = target.provider
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            return
-        name, key, failure = self._provider.name, self._provider.key or "", error
-        if isinstance(error, TransportFailure):
-            failure = error.gateway_error(name)
-        elif isinstance(
-            error, ArithmeticError | AttributeError | LookupError | RecursionError | TypeError | ValueError
-        ):
-            structlog.get_logger().error("invalid_response", provider=name, **error_location(error))
-            failure = UpstreamFailed(f"{name} sent an invalid response.", upstream_status="invalid_response")
-        if isinstance(failure, GatewayError) and len(key) >= MIN_MASKED_KEY:
-            failure = failure.without_secret(key)
-        if failure is not error:
-            raise failure from error
 
 
 def _chat_request(adapter: Adapter, request: TargetRequest) -> VendorRequest:
