@@ -249,7 +249,7 @@ class HealthRegistry:
         self._lock = threading.Lock()
 
     def of(self, target: Target) -> TargetHealth:
-        """A target's health, kept from its first call on."""
+        """A target's health, kept from its first use on."""
         health = self._targets.get(target.identity)
         return self._add(target.identity) if health is None else health
 

@@ -57,7 +57,7 @@ class ProviderModels:
             return {name: models for name, (_, models) in self._cache.items() if models}
 
     def is_reachable(self, provider: Provider) -> bool:
-        """Whether a provider answers, fetched now."""
+        """Whether a provider lists its models, fetched now: any other answer counts as unreachable."""
         return self._fetch(provider) is not None
 
     def _fetch(self, provider: Provider) -> list[ProviderModel] | None:

@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 class Router:
     """
-    Tries the targets of a call, one after another. It alone sleeps.
+    Tries the targets of a call, one after another. The pauses between attempts are its own.
 
     `admit(target)` raises UpstreamLimited while the target's own limits are used up; `record_tokens(target, tokens)`
     counts towards them.

@@ -53,7 +53,7 @@ def explanation(services: Services, call: Call) -> dict[str, Any]:
     return {
         "object": "route",
         "model": call.chat["model"],
-        "strategy": call.policy.strategy or default_strategy(call.targets),
+        "strategy": call.policy.strategy or default_strategy(ordered or call.targets),
         "targets": [target_state(services, target) for target in ordered if unavailable[target] is None],
         "unavailable": [
             *(
