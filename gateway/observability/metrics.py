@@ -60,8 +60,8 @@ class Metrics:
     def record_state_change(self, change: TargetStateChange) -> None:
         """Set a target's gauges."""
         (provider, base_url, model), state, seconds = change
-        # The configuration refuses a base URL with credentials.
-        host = urlsplit(base_url).netloc
+        # The configuration refuses a base URL with credentials, `https://user:password@host`; here they would be published.
+        host = urlsplit(base_url).netloc.rpartition("@")[2]
         labels = f"{provider}/{model}"[:MAX_TARGET_LENGTH], host
         if not self._has_room(labels):
             return
